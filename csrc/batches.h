@@ -1,0 +1,40 @@
+// The caller's arrays: any element type and strides, memory-mapped or not. Rows are converted one at a time as a batch is
+// filled, so the data set is never copied whole.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels/table.h"
+
+namespace deltaprop {
+
+struct Source {
+  const char* data = nullptr;
+  Scalar type = Scalar::float32;
+  size_t rows = 0, width = 0;
+  std::ptrdiff_t row_stride = 0;           // in bytes
+  std::vector<std::ptrdiff_t> offsets{};   // of each element of a row, where a row is not contiguous
+
+  const char* row(std::int64_t i) const { return data + i * row_stride; }
+
+  // Converts row i to (width) elements and zeroes the padding up to `padded`.
+  template <class T>
+  void read(std::int64_t i, T* to, size_t padded, const Kernels<T>& kernels) const;
+
+  // A row can be read where it lies, without a copy.
+  template <class T>
+  bool in_place() const;
+
+  bool all_finite() const;
+};
+
+size_t bytes(Scalar type);
+
+// What one call works on, in the order of the plan's inputs, targets and weights. A source without data is left out; a weight
+// left out means ones.
+struct Batches {
+  std::vector<Source> inputs, targets, weights;
+};
+
+}  // namespace deltaprop

@@ -1,0 +1,366 @@
+// The loops over epochs, batches, blocks and operations, and the memory that they run in.
+#include "executor.h"
+
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+
+#include "share.h"
+
+namespace deltaprop {
+namespace {
+
+// Longer batches run block by block, so that full-batch training needs little memory.
+constexpr size_t kBlockRows = 1024;
+// Rows that pass through all layers together in a prediction, so that activations stay in the caches.
+constexpr size_t kPredictRows = 96;
+constexpr auto kHookInterval = std::chrono::milliseconds(100);
+
+// Elements between rows: whole units, and never a multiple of 1 KB, which would map many rows to few cache sets.
+template <class T>
+size_t stride_of(size_t width) {
+  const size_t unit = 64 / sizeof(T), padded = (width + unit - 1) / unit * unit;
+  return padded * sizeof(T) % 1024 == 0 ? padded + unit : padded;
+}
+
+template <class T>
+size_t row_bytes(const Buffer& buffer) {
+  if (buffer.role == Role::mask) return stride_of<T>(buffer.width());
+  if (buffer.width() == 1 && buffer.role != Role::activation && buffer.role != Role::delta) return sizeof(T);
+  return stride_of<T>(buffer.width()) * sizeof(T);
+}
+
+// Cuts a workspace's arena: buffers get offsets first, then memory.
+template <class T>
+class Arena {
+ public:
+  explicit Arena(Workspace<T>& work) : work_(work), offsets_(work.plan->buffers.size(), kNone) {}
+
+  size_t bytes_of(size_t b) const { return (row_bytes<T>(work_.plan->buffers[b]) * work_.capacity + 63) / 64 * 64; }
+  void put(size_t b, size_t offset) {
+    offsets_[b] = offset;
+    end_ = std::max(end_, offset + bytes_of(b));
+  }
+  void append(size_t b) { put(b, end_); }
+  void allocate() {
+    work_.arena = std::make_unique<Slab>(end_ + 64);
+    work_.place.assign(offsets_.size(), {});
+    for (size_t b = 0; b < offsets_.size(); ++b) {
+      if (offsets_[b] == kNone) continue;
+      const Buffer& buffer = work_.plan->buffers[b];
+      work_.place[b].data = reinterpret_cast<T*>(work_.arena->data() + offsets_[b]);
+      work_.place[b].stride = row_bytes<T>(buffer) / (buffer.role == Role::mask ? 1 : sizeof(T));
+    }
+  }
+
+ private:
+  static constexpr size_t kNone = static_cast<size_t>(-1);
+  Workspace<T>& work_;
+  std::vector<size_t> offsets_;
+  size_t end_ = 0;
+};
+
+// Rows [from, to) of the block of a batch that starts at row `start` of the pass.
+template <class T>
+void gather(Workspace<T>& work, int buffer, const Source& source, const std::int64_t* order, size_t start, size_t from,
+            size_t to) {
+  Place<T>& place = work.place[static_cast<size_t>(buffer)];
+  const size_t padded = std::min(place.stride, stride_of<T>(source.width));
+  for (size_t r = from; r < to; ++r) {
+    const std::int64_t i = order ? order[start + r] : static_cast<std::int64_t>(start + r);
+    source.read(i, place.data + r * place.stride, padded, *work.kernels);
+  }
+}
+
+template <class T>
+void gather(Workspace<T>& work, const std::vector<int>& buffers, const std::vector<Source>& sources,
+            const std::int64_t* order, size_t start, size_t rows, const Team& team) {
+  for (size_t i = 0; i < buffers.size(); ++i)
+    if (sources[i].data)
+      each_rows(rows, work.kernels->tile_rows, team, [&](size_t from, size_t to) {
+        gather(work, buffers[i], sources[i], order, start, from, to);
+      });
+}
+
+}  // namespace
+
+template <class T>
+Executor<T>::Executor(Plan plan, std::vector<std::shared_ptr<Variable<T>>> variables, const Kernels<T>& kernels)
+    : plan_(std::move(plan)), kernels_(kernels) {
+  validate(plan_);
+  training_.plan = &plan_;
+  training_.kernels = &kernels_;
+  training_.variables = std::move(variables);
+  training_.sums.assign(plan_.buffers.size(), {});
+  for (size_t b = 0; b < plan_.buffers.size(); ++b)
+    if (plan_.buffers[b].role == Role::gradient)
+      training_.variables[b] = std::make_shared<Variable<T>>(plan_.buffers[b].shape, kernels_);
+  for (const Op& op : plan_.ops) {
+    if (op.kind != Kind::dense && op.kind != Kind::dense_grad_x) continue;
+    Variable<T>& w = *training_.variables[static_cast<size_t>(op.in[1])];
+    if (w.transposed() == (op.kind == Kind::dense)) w.require_mirror();
+  }
+  barriers_ = barriers(training_, 0, plan_.ops.size());
+  for (int input : plan_.inputs) {
+    bool products_only = true;
+    for (size_t i = plan_.begin(Span::forward); i < plan_.end(Span::forward); ++i)
+      for (int b : plan_.ops[i].in) products_only &= b != input || plan_.ops[i].kind == Kind::dense;
+    readable_in_place_.push_back(products_only);
+  }
+}
+
+template <class T>
+double Executor<T>::flops(bool training) const {
+  double sum = 0;
+  for (const Op& op : plan_.ops) {
+    const bool forward = op.kind == Kind::dense;
+    if (!forward && !(training && (op.kind == Kind::dense_grad_w || op.kind == Kind::dense_grad_x))) continue;
+    const int matrix = op.kind == Kind::dense_grad_w ? op.out[0] : op.in[1];
+    sum += 2.0 * static_cast<double>(plan_.buffers[static_cast<size_t>(matrix)].width());
+  }
+  return sum;
+}
+
+template <class T>
+void Executor<T>::reserve(size_t rows) {
+  if (rows <= training_.capacity) return;
+  training_.capacity = rows;
+  Arena<T> arena(training_);
+  for (size_t b = 0; b < plan_.buffers.size(); ++b)
+    if (plan_.buffers[b].of_rows()) arena.append(b);
+  arena.allocate();
+}
+
+template <class T>
+void Executor<T>::reset_counters() {
+  for (auto& sums : training_.sums) sums = {};
+}
+
+template <class T>
+PassResult Executor<T>::run(const Pass& pass) {
+  const size_t block = std::min(pass.batch, kBlockRows);
+  reserve(block);
+  Workspace<T>& work = training_;
+  for (size_t i = 0; i < plan_.weights.size(); ++i)
+    if (!pass.data->weights[i].data) std::fill_n(work.place[static_cast<size_t>(plan_.weights[i])].data, block, T{1});
+  const size_t end_of_block = plan_.end(pass.update ? Span::backward : Span::loss);
+  // A look at the clock costs as much as a small step does.
+  const double block_flops = flops(pass.update) * static_cast<double>(block);
+  const size_t look_every = static_cast<size_t>(std::min(64.0, 1.0 + 4e6 / (block_flops + 1.0)));
+
+  std::atomic<bool> stop{false}, diverged{false};
+  std::atomic<size_t> steps{pass.first_step};
+  const auto worker = [&](Team& team) {
+    auto last_look = std::chrono::steady_clock::now();
+    size_t blocks = 0;
+    Position at;
+    at.seed = pass.seed;
+    at.training = pass.update;
+    for (size_t s = pass.first_step; s < pass.last_step; ++s) {
+      at.batch_rows = std::min(pass.batch, pass.samples - s * pass.batch);
+      at.step = pass.step + s;
+      at.scalars = pass.scalars + 2 * s;
+      for (at.first_row = 0; at.first_row < at.batch_rows; at.first_row += block) {
+        at.rows = std::min(block, at.batch_rows - at.first_row);
+        if (team.thread == 0 && pass.keep_going && ++blocks % look_every == 0) {
+          const auto now = std::chrono::steady_clock::now();
+          if (now - last_look >= kHookInterval) {
+            last_look = now;
+            if (!pass.keep_going(s - pass.first_step)) stop = true;
+          }
+        }
+        team.sync();  // the block before is done with what the next one overwrites
+        if (stop) return;
+        const size_t start = s * pass.batch + at.first_row;
+        gather(work, plan_.inputs, pass.data->inputs, pass.order, start, at.rows, team);
+        gather(work, plan_.targets, pass.data->targets, pass.order, start, at.rows, team);
+        gather(work, plan_.weights, pass.data->weights, pass.order, start, at.rows, team);
+        team.sync();
+        for (size_t i = 0; i < end_of_block; ++i) {
+          if (barriers_[i]) team.sync();
+          execute(plan_.ops[i], work, at, team);
+        }
+      }
+      if (!pass.update) {
+        if (team.thread == 0) steps = s + 1;
+        continue;
+      }
+      if (team.thread == 0)
+        for (int counter : plan_.objective)
+          if (!std::isfinite(work.sums[static_cast<size_t>(counter)][0])) diverged = true;
+      team.sync();  // nobody reads the old weights any more
+      if (diverged) return;
+      for (size_t i = plan_.begin(Span::update); i < plan_.end(Span::update); ++i) {
+        if (barriers_[i]) team.sync();
+        execute(plan_.ops[i], work, at, team);
+      }
+      if (team.thread == 0) steps = s + 1;
+    }
+  };
+  run_team(pass.threads, worker);
+  // A finite loss can still have had a gradient that was not: no later batch of this pass would tell.
+  if (pass.update && !parameters_are_finite()) diverged = true;
+  return {diverged ? Outcome::diverged : stop ? Outcome::stopped : Outcome::finished, steps - pass.first_step};
+}
+
+template <class T>
+bool Executor<T>::parameters_are_finite() const {
+  T sum = 0;
+  for (size_t b = 0; b < plan_.buffers.size(); ++b) {
+    if (plan_.buffers[b].role != Role::parameter) continue;
+    const Packed<T>& w = training_.variables[b]->main();
+    for (size_t i = 0; i < w.size(); ++i) sum += w.data[i] - w.data[i];
+  }
+  return sum == 0;
+}
+
+// Buffers whose lives do not overlap share memory, and dropout passes its input through.
+template <class T>
+std::unique_ptr<Workspace<T>> Executor<T>::inference_workspace(size_t rows) const {
+  auto work = std::make_unique<Workspace<T>>();
+  work->plan = &plan_;
+  work->kernels = &kernels_;
+  work->variables = training_.variables;
+  work->sums.assign(plan_.buffers.size(), {});
+  work->capacity = rows;
+
+  const size_t n = plan_.buffers.size(), begin = plan_.begin(Span::forward), end = plan_.end(Span::forward);
+  std::vector<size_t> same(n), last_use(n, 0);  // same: the buffer whose memory this one is
+  for (size_t b = 0; b < n; ++b) same[b] = b;
+  for (size_t i = begin; i < end; ++i) {
+    const Op& op = plan_.ops[i];
+    if (op.kind == Kind::dropout) same[static_cast<size_t>(op.out[0])] = same[static_cast<size_t>(op.in[0])];
+    for (int b : op.in)
+      if (b >= 0) last_use[same[static_cast<size_t>(b)]] = i;
+  }
+  for (int b : plan_.outputs) last_use[same[static_cast<size_t>(b)]] = end;
+
+  struct Held {
+    size_t offset, bytes, last_use;
+  };
+  Arena<T> arena(*work);
+  std::vector<Held> held;
+  const auto put = [&](size_t b, size_t now) {
+    size_t offset = 0;
+    bool moved = true;
+    while (moved) {  // the first gap that is wide enough
+      moved = false;
+      for (const Held& h : held)
+        if (h.last_use >= now && offset < h.offset + h.bytes && h.offset < offset + arena.bytes_of(b)) {
+          offset = h.offset + h.bytes;
+          moved = true;
+        }
+    }
+    arena.put(b, offset);
+    held.push_back({offset, arena.bytes_of(b), last_use[b]});
+  };
+  for (int b : plan_.inputs) put(static_cast<size_t>(b), begin);
+  for (size_t i = begin; i < end; ++i) {
+    const Op& op = plan_.ops[i];
+    if (op.kind != Kind::dropout) put(static_cast<size_t>(op.out[0]), i);
+  }
+  arena.allocate();
+  for (size_t b = 0; b < n; ++b) work->place[b] = work->place[same[b]];
+  work->own_place = work->place;
+  return work;
+}
+
+template <class T>
+void Executor<T>::predict_block(Workspace<T>& work, const std::vector<Source>& inputs, size_t from, size_t to,
+                                const std::vector<T*>& outputs) const {
+  Position at;
+  at.rows = to - from;
+  at.batch_rows = at.rows;
+  Team::Barrier barrier;
+  const Team alone(barrier, 0, 1);
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const auto b = static_cast<size_t>(plan_.inputs[i]);
+    const Source& source = inputs[i];
+    if (readable_in_place_[i] && source.in_place<T>()) {
+      auto* row = reinterpret_cast<T*>(const_cast<char*>(source.row(static_cast<std::int64_t>(from))));
+      work.place[b] = {row, static_cast<size_t>(source.row_stride) / sizeof(T)};
+    } else {
+      work.place[b] = work.own_place[b];
+      gather(work, plan_.inputs[i], source, nullptr, from, 0, at.rows);
+    }
+  }
+  for (size_t i = plan_.begin(Span::forward); i < plan_.end(Span::forward); ++i) execute(plan_.ops[i], work, at, alone);
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    const auto b = static_cast<size_t>(plan_.outputs[i]);
+    const size_t width = plan_.buffers[b].width();
+    for (size_t r = 0; r < at.rows; ++r)
+      std::memcpy(outputs[i] + (from + r) * width, work.place[b].data + r * work.place[b].stride, width * sizeof(T));
+  }
+}
+
+template <class T>
+void Executor<T>::predict(const std::vector<Source>& inputs, size_t rows, const std::vector<T*>& outputs,
+                          unsigned threads) {
+  const size_t blocks = (rows + kPredictRows - 1) / kPredictRows;
+  run_team(static_cast<unsigned>(std::min<size_t>(threads, blocks)), [&](Team& team) {
+    std::unique_ptr<Workspace<T>> work;
+    {
+      const std::lock_guard<std::mutex> lock(free_mutex_);
+      if (!free_.empty()) {
+        work = std::move(free_.back());
+        free_.pop_back();
+      }
+    }
+    if (!work) work = inference_workspace(kPredictRows);
+    const size_t end = team.end(blocks);
+    for (size_t b = team.begin(blocks); b < end; ++b)
+      predict_block(*work, inputs, b * kPredictRows, std::min(rows, (b + 1) * kPredictRows), outputs);
+    const std::lock_guard<std::mutex> lock(free_mutex_);
+    free_.push_back(std::move(work));
+  });
+}
+
+template <class T>
+void Executor<T>::snapshot() {
+  saved_.clear();
+  for (size_t b = 0; b < plan_.buffers.size(); ++b) {
+    const Role role = plan_.buffers[b].role;
+    if (role != Role::parameter && role != Role::slot) continue;
+    const Packed<T>& w = training_.variables[b]->main();
+    saved_.insert(saved_.end(), w.data, w.data + w.size());
+  }
+  saved_sums_ = training_.sums;
+}
+
+template <class T>
+void Executor<T>::restore() {
+  const T* from = saved_.data();
+  for (size_t b = 0; b < plan_.buffers.size(); ++b) {
+    const Role role = plan_.buffers[b].role;
+    if (role != Role::parameter && role != Role::slot) continue;
+    const Variable<T>& variable = *training_.variables[b];
+    std::copy_n(from, variable.main().size(), variable.main().data);
+    from += variable.main().size();
+    variable.refresh_mirror();
+  }
+  training_.sums = saved_sums_;
+}
+
+template <class T>
+void Executor<T>::prepare(const Position& at, const std::vector<double>& scalars) {
+  reserve(at.rows);
+  position_scalars_ = scalars;
+  position_ = at;
+  position_.scalars = position_scalars_.data();
+}
+
+template <class T>
+void Executor<T>::step(size_t first, size_t last, unsigned threads) {
+  run_team(threads, [&](Team& team) {
+    for (size_t i = first; i < last; ++i) {
+      team.sync();
+      execute(plan_.ops[i], training_, position_, team);
+    }
+  });
+}
+
+template class Executor<float>;
+template class Executor<double>;
+
+}  // namespace deltaprop

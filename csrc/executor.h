@@ -1,0 +1,86 @@
+// Runs a plan on the caller's data: whole epochs, evaluations, predictions, or single operations for tests.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "batches.h"
+#include "operations.h"
+
+namespace deltaprop {
+
+// Called between blocks at most ten times a second, on the calling thread, with the steps that are done; false stops the run
+// before the next update.
+using KeepGoing = std::function<bool(size_t steps)>;
+
+struct Pass {
+  const Batches* data = nullptr;
+  const std::int64_t* order = nullptr;  // rows of the data in the order of the pass; null: as they lie
+  size_t samples = 0, batch = 0;
+  size_t first_step = 0, last_step = 0;  // batches of the pass to run
+  const double* scalars = nullptr;       // (steps of the pass, 2), see Position
+  std::uint64_t step = 0;                // optimiser steps before the pass
+  std::uint32_t seed = 0;
+  bool update = false;  // training, with backward and update; else forward and loss only
+  unsigned threads = 1;
+  KeepGoing keep_going;
+};
+
+enum class Outcome { finished, stopped, diverged };
+
+struct PassResult {
+  Outcome outcome;
+  size_t steps;  // updates that are done
+};
+
+template <class T>
+class Executor {
+ public:
+  // variables: by buffer, for every parameter and slot of the plan.
+  Executor(Plan plan, std::vector<std::shared_ptr<Variable<T>>> variables, const Kernels<T>& kernels);
+
+  const Plan& plan() const { return plan_; }
+  // Operations of one row through the spans that a run uses: what the choice of threads goes by.
+  double flops(bool training) const;
+
+  // Adds to the counters; a loss that is not finite stops before the update of its batch.
+  PassResult run(const Pass& pass);
+  void reset_counters();
+  std::array<double, 2> sums(int buffer) const { return training_.sums.at(static_cast<size_t>(buffer)); }
+
+  // outputs: (rows, width) each, C order. Any number of threads may predict at once.
+  void predict(const std::vector<Source>& inputs, size_t rows, const std::vector<T*>& outputs, unsigned threads);
+
+  // A copy of parameters, slots and counters, and the way back to it.
+  void snapshot();
+  void restore();
+
+  // ---- one operation at a time, on one batch that is kept
+  void prepare(const Position& at, const std::vector<double>& scalars);
+  void step(size_t first, size_t last, unsigned threads);
+  Workspace<T>& workspace() { return training_; }
+  const Position& position() const { return position_; }
+
+ private:
+  std::unique_ptr<Workspace<T>> inference_workspace(size_t rows) const;
+  void reserve(size_t rows);
+  bool parameters_are_finite() const;
+  void predict_block(Workspace<T>& work, const std::vector<Source>& inputs, size_t from, size_t to,
+                     const std::vector<T*>& outputs) const;
+
+  Plan plan_;
+  const Kernels<T>& kernels_;
+  Workspace<T> training_;
+  std::vector<bool> barriers_;
+  std::vector<bool> readable_in_place_;  // by plan input: only products read it
+  std::vector<T> saved_;
+  std::vector<std::array<double, 2>> saved_sums_;
+  Position position_;
+  std::vector<double> position_scalars_;
+  std::mutex free_mutex_;
+  std::vector<std::unique_ptr<Workspace<T>>> free_;  // inference workspaces that no call uses now
+};
+
+}  // namespace deltaprop

@@ -1,0 +1,137 @@
+// The three matrix products of a dense layer on packed weight panels. One micro-kernel serves them all: a tile of rows x
+// vectors stays in registers while the contraction runs, so each output element is one FMA chain in index order, whatever
+// the tile, the thread or the ISA level.
+#pragma once
+
+#include "table.h"
+#include "vec.h"
+
+namespace {
+
+// The largest tile that leaves registers for one row of w and a broadcast: 6 x 4 of 32 registers, 6 x 2 or 3 x 4 of 16.
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr size_t kTileRows = 6;
+constexpr size_t kPanelVectors = 4;
+#elif defined(__AVX2__) && defined(__FMA__)
+constexpr size_t kTileRows = 6;
+constexpr size_t kPanelVectors = 2;
+#else
+constexpr size_t kTileRows = 3;
+constexpr size_t kPanelVectors = 4;
+#endif
+constexpr size_t kPanelUnits = kPanelVectors * kVectorBytes / 64;
+
+// acc[i][v] += sum over k of x(i, k) w(k, v). x(i, k) is x[i * stride + k], or x[k * stride + i] where the contraction runs
+// over the rows of x.
+template <class T, size_t R, size_t V, bool kOverRows>
+inline void multiply(Vec<T> (&acc)[R][V], const T* x, size_t x_stride, const T* w, size_t w_stride, size_t depth) {
+  for (size_t k = 0; k < depth; ++k, w += w_stride) {
+    Vec<T> row[V];
+    for (size_t v = 0; v < V; ++v) row[v] = load(w + v * kLanes<T>);
+    for (size_t i = 0; i < R; ++i) {
+      const Vec<T> a = broadcast(kOverRows ? x[k * x_stride + i] : x[i * x_stride + k]);
+      for (size_t v = 0; v < V; ++v) acc[i][v] = fma(a, row[v], acc[i][v]);
+    }
+  }
+}
+
+// y = x w, finished in registers: bias, ReLU, or the ReLU mask of the layer below.
+struct ProductTile {
+  template <class T, size_t R, size_t V>
+  static void run(const deltaprop::Product<T>& p, size_t row) {
+    Vec<T> acc[R][V] = {};
+    multiply<T, R, V, false>(acc, p.x + row * p.x_stride, p.x_stride, p.w, V * kLanes<T>, p.depth);
+    for (size_t i = 0; i < R; ++i) {
+      T* y = p.y + (row + i) * p.y_stride;
+      for (size_t v = 0; v < V; ++v) {
+        const size_t j = v * kLanes<T>;
+        Vec<T> z = acc[i][v];
+        if (p.bias) z = z + load(p.bias + j);
+        if (p.relu) z = max(Vec<T>{}, z);
+        if (p.accumulate) z = load(y + j) + z;
+        if (p.mask) z = select<T>(load(p.mask + (row + i) * p.mask_stride + j) > Vec<T>{}, z, Vec<T>{});
+        store(y + j, z);
+      }
+    }
+  }
+};
+
+// g = x' dy: the contraction runs over the rows of the batch, the tile over the rows of g.
+struct OuterProductTile {
+  template <class T, size_t R, size_t V>
+  static void run(const deltaprop::OuterProduct<T>& p, size_t k) {
+    constexpr size_t width = V * kLanes<T>;
+    T* g = p.g + k * width;
+    Vec<T> acc[R][V] = {};
+    if (p.accumulate)
+      for (size_t i = 0; i < R; ++i)
+        for (size_t v = 0; v < V; ++v) acc[i][v] = load(g + i * width + v * kLanes<T>);
+    multiply<T, R, V, true>(acc, p.x + k, p.x_stride, p.dy, p.dy_stride, p.rows);
+    for (size_t i = 0; i < R; ++i) {
+      for (size_t v = 0; v < V; ++v) store(g + i * width + v * kLanes<T>, acc[i][v]);
+      for (size_t j = p.valid; j < width; ++j) g[i * width + j] = 0;
+    }
+  }
+};
+
+template <class Tile, class T, size_t V, size_t R = kTileRows, class P>
+inline void run_tile(const P& p, size_t at, size_t rows) {
+  if constexpr (R > 1) {
+    if (rows < R) return run_tile<Tile, T, V, R - 1>(p, at, rows);
+  }
+  Tile::template run<T, R, V>(p, at);
+}
+
+// The rows spread evenly over tiles: 6, 6, 5, 5 and never 6, 6, 6, 4.
+template <class Tile, class T, size_t V, class P>
+inline void run_tiles(const P& p, size_t first, size_t last) {
+  for (size_t tiles = (last - first + kTileRows - 1) / kTileRows; first < last; --tiles) {
+    const size_t rows = (last - first + tiles - 1) / tiles;
+    run_tile<Tile, T, V>(p, first, rows);
+    first += rows;
+  }
+}
+
+// Picks the instance for the panel's width, which is a whole number of units.
+template <class Tile, class T, size_t V = kPanelVectors, class P>
+inline void run_panel(const P& p, size_t first, size_t last) {
+  if constexpr (V > 64 / kVectorBytes) {
+    if (p.width < V * kLanes<T>) return run_panel<Tile, T, V - 64 / kVectorBytes>(p, first, last);
+  }
+  run_tiles<Tile, T, V>(p, first, last);
+}
+
+template <class T>
+void product(const deltaprop::Product<T>& p) {
+  run_panel<ProductTile, T>(p, 0, p.rows);
+}
+
+template <class T>
+void outer_product(const deltaprop::OuterProduct<T>& p) {
+  run_panel<OuterProductTile, T>(p, p.first, p.last);
+}
+
+// g += the sum of the rows of dy, in row order.
+template <class T>
+void add_rows(const T* dy, size_t dy_stride, size_t rows, size_t n, T* g, bool accumulate) {
+  for (size_t j = 0; j < n; j += kLanes<T>) {
+    Vec<T> sum = accumulate ? load(g + j) : Vec<T>{};
+    for (size_t r = 0; r < rows; ++r) sum = sum + load(dy + r * dy_stride + j);
+    store(g + j, sum);
+  }
+}
+
+// z + b
+template <class T>
+void add_bias(const T* z, const T* bias, T* y, size_t n) {
+  for (size_t j = 0; j < n; j += kLanes<T>) store(y + j, load(z + j) + load(bias + j));
+}
+
+// t = w' for a (rows, n) piece of a panel; both sides are written in whole cache lines' worth of columns.
+template <class T>
+void transpose(const T* w, size_t w_stride, size_t rows, size_t n, T* t, size_t t_stride) {
+  for (size_t j = 0; j < n; ++j)
+    for (size_t i = 0; i < rows; ++i) t[j * t_stride + i] = w[i * w_stride + j];
+}
+
+}  // namespace

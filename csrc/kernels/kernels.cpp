@@ -1,0 +1,61 @@
+// Compiled once per ISA level: fills the tables of the level that DELTAPROP_ISA (an identifier) and DELTAPROP_ISA_NAME (the
+// same for people) name.
+#include "activations.inl"
+#include "gemm.inl"
+#include "losses.inl"
+#include "optimizers.inl"
+#include "table.h"
+
+namespace {
+
+template <class T, class From>
+void convert(const void* from, T* to, size_t n) {
+  const From* x = static_cast<const From*>(from);
+  for (size_t i = 0; i < n; ++i) to[i] = static_cast<T>(x[i]);
+}
+
+// The order is that of the enumerations in table.h.
+template <class T>
+constexpr deltaprop::Kernels<T> table() {
+  return {
+      DELTAPROP_ISA_NAME,
+      kPanelUnits,
+      kTileRows,
+      product<T>,
+      outer_product<T>,
+      add_bias<T>,
+      add_rows<T>,
+      transpose<T>,
+      {activation<T, Linear>, activation<T, Relu>, activation<T, Sigmoid>, activation<T, Tanh>},
+      {activation_grad<T, Linear>, activation_grad<T, Relu>, activation_grad<T, Sigmoid>, activation_grad<T, Tanh>},
+      softmax<T>,
+      softmax_grad<T>,
+      dropout<T>,
+      dropout_grad<T>,
+      {elementwise_loss<T, MeanSquaredError>, elementwise_loss<T, MeanAbsoluteError>,
+       elementwise_loss<T, HalfSquaredError>, elementwise_loss<T, BinaryCrossentropy>,
+       probability_crossentropy<T, false>, probability_crossentropy<T, true>,
+       elementwise_loss<T, SigmoidBinaryCrossentropy>, softmax_categorical_crossentropy<T>,
+       softmax_sparse_categorical_crossentropy<T>, elementwise_loss<T, BinaryAccuracy>,
+       categorical_accuracy<T, false>, categorical_accuracy<T, true>},
+      square_sum<T>,
+      penalty<T>,
+      penalty_grad<T>,
+      scale<T>,
+      clip<T>,
+      {sgd<T>, momentum<T, false>, momentum<T, true>, rmsprop<T, false, false>, rmsprop<T, true, false>,
+       rmsprop<T, true, true>, adam<T, false>, adam<T, true>},
+      {convert<T, bool>, convert<T, std::int8_t>, convert<T, std::uint8_t>, convert<T, std::int16_t>,
+       convert<T, std::uint16_t>, convert<T, std::int32_t>, convert<T, std::uint32_t>, convert<T, std::int64_t>,
+       convert<T, std::uint64_t>, convert<T, float>, convert<T, double>},
+  };
+}
+
+}  // namespace
+
+namespace deltaprop::DELTAPROP_ISA {
+extern const Kernels<float> float32;
+extern const Kernels<double> float64;
+const Kernels<float> float32 = table<float>();
+const Kernels<double> float64 = table<double>();
+}  // namespace deltaprop::DELTAPROP_ISA

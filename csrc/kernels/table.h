@@ -1,0 +1,146 @@
+// The seam between the executor and the kernels: the vocabulary of functions, their arguments, and one table of function
+// pointers per ISA level and float type. Nothing is computed here.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace deltaprop {
+
+using std::size_t;
+
+// Adding a function: one word here, in the same place in plan.cpp's names, and in the table at the end of kernels.cpp.
+enum class Activation { linear, relu, sigmoid, tanh, count };
+enum class Loss {
+  mse,
+  mae,
+  half_squared_error,
+  binary_crossentropy,
+  categorical_crossentropy,
+  sparse_categorical_crossentropy,
+  sigmoid_binary_crossentropy,
+  softmax_categorical_crossentropy,
+  softmax_sparse_categorical_crossentropy,
+  binary_accuracy,
+  categorical_accuracy,
+  sparse_categorical_accuracy,
+  count
+};
+enum class Optimizer { sgd, momentum, nesterov, rmsprop, rmsprop_momentum, centered_rmsprop, adam, amsgrad, count };
+enum class Scalar { boolean, int8, uint8, int16, uint16, int32, uint32, int64, uint64, float32, float64, count };
+
+constexpr size_t size(Activation a) { return static_cast<size_t>(a); }
+constexpr size_t size(Loss l) { return static_cast<size_t>(l); }
+constexpr size_t size(Optimizer o) { return static_cast<size_t>(o); }
+constexpr size_t size(Scalar s) { return static_cast<size_t>(s); }
+
+// How a weight matrix lies in memory: its columns, padded to whole units of 64 bytes, are spread evenly over panels; a panel
+// is stored row by row, (depth, panel width), and panel follows panel.
+struct Panels {
+  size_t units;   // 64-byte units in a row
+  size_t count;   // panels
+  size_t unit;    // elements per unit
+
+  size_t first(size_t p) const { return (p * (units / count) + (p < units % count ? p : units % count)) * unit; }
+  size_t width(size_t p) const { return first(p + 1) - first(p); }
+};
+
+// y = x w (+ bias), one panel of w at a time; also dx = dy w' on the transposed form.
+template <class T>
+struct Product {
+  const T* x;     // (rows, depth)
+  const T* w;     // (depth, width), one panel
+  const T* bias;  // (width) or null
+  const T* mask;  // (rows, width): y is kept where it is positive, after any accumulation; or null
+  T* y;           // (rows, width)
+  size_t x_stride, mask_stride, y_stride;
+  size_t rows, depth, width;
+  bool relu;        // y = max(0, y)
+  bool accumulate;  // y += instead of y =
+};
+
+// g = x' dy, rows k0 .. k1 of one panel of g.
+template <class T>
+struct OuterProduct {
+  const T* x;   // (rows, depth)
+  const T* dy;  // (rows, width)
+  T* g;         // (depth, width), one panel
+  size_t x_stride, dy_stride;
+  size_t rows, first, last, width;
+  size_t valid;     // columns of the panel that are not padding; the others are set to zero
+  bool accumulate;  // continue the sums that g holds
+};
+
+// One loss or metric over some rows of a batch. All strides are in elements.
+template <class T>
+struct LossRows {
+  const T* prediction;  // (rows, n), what the model puts out
+  const T* logits;      // (rows, n), what went into the last activation; matched losses only
+  const T* target;      // (rows, n), or (rows, 1) class ids
+  const T* weight;      // (rows), where delta is asked for
+  T* value;             // (rows), not yet weighted
+  T* delta;             // (rows, n), d objective / d prediction (or logits), or null
+  size_t prediction_stride, logits_stride, target_stride, delta_stride;
+  size_t rows, n;
+  T scale;  // 1 / rows of the batch: the objective is a mean over rows
+};
+
+// One optimiser step over a span of one variable.
+template <class T>
+struct UpdateSpan {
+  T* w;              // (n)
+  const T* g;        // (n)
+  T* slot[3];        // (n) each, as many as the optimiser keeps
+  size_t n;
+  double rate;       // this step's learning rate, bias corrections included
+  double decay;      // this step's decoupled weight decay: w -= decay * w first
+  const double* constants;  // the optimiser's own, in the order of its constructor
+};
+
+template <class T>
+struct Dropout {
+  const T* x;          // (rows, n)
+  T* y;                // (rows, n)
+  std::uint8_t* mask;  // (rows, n), 1 where a unit is kept
+  size_t x_stride, y_stride, mask_stride;
+  size_t rows, n, first_row;  // first_row: where these rows lie in the batch
+  double rate;                // probability that a unit is dropped
+  std::uint64_t step;
+  std::uint32_t seed, op;
+};
+
+// Spans are whole units long; matrices of rows have strides of whole units.
+template <class T>
+struct Kernels {
+  const char* isa;
+  size_t panel_units;  // units in the widest panel
+  size_t tile_rows;    // rows that the matrix kernels take at once
+
+  void (*product)(const Product<T>&);
+  void (*outer_product)(const OuterProduct<T>&);
+  void (*add_bias)(const T* z, const T* bias, T* y, size_t n);
+  void (*add_rows)(const T* dy, size_t dy_stride, size_t rows, size_t n, T* g, bool accumulate);
+  void (*transpose)(const T* w, size_t w_stride, size_t rows, size_t n, T* t, size_t t_stride);
+
+  void (*activation[size(Activation::count)])(const T* z, T* a, size_t n);
+  // s is what the derivative reads: the output a, or the input z.
+  void (*activation_grad[size(Activation::count)])(const T* da, const T* s, T* dz, size_t n);
+  void (*softmax)(const T* z, T* p, size_t n);  // one row; padding becomes zero
+  void (*softmax_grad)(const T* dp, const T* p, T* dz, size_t n);
+  void (*dropout)(const Dropout<T>&);
+  void (*dropout_grad)(const T* dy, const std::uint8_t* mask, T scale, T* dx, size_t n);
+
+  void (*loss[size(Loss::count)])(const LossRows<T>&);
+
+  // Sums over one panel, down each column and then over columns, continuing *sum.
+  void (*square_sum)(const T* g, size_t depth, size_t width, double* sum);
+  void (*penalty)(const T* w, size_t depth, size_t width, T l1, T l2, double* sum);
+  void (*penalty_grad)(const T* w, T l1, T l2, T* g, size_t n);
+  void (*scale)(T* g, T factor, size_t n);
+  void (*clip)(T* g, T limit, size_t n);
+  void (*update[size(Optimizer::count)])(const UpdateSpan<T>&);
+
+  void (*convert[size(Scalar::count)])(const void* from, T* to, size_t n);
+};
+
+}  // namespace deltaprop

@@ -1,0 +1,53 @@
+// One operation of a plan, run by one thread of a team on its share of the work, and which operations need a barrier.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <vector>
+
+#include "parallel.h"
+#include "plan.h"
+#include "variable.h"
+
+namespace deltaprop {
+
+// Where the rows of a buffer lie: row r starts at data + r * stride. A mask's data are bytes.
+template <class T>
+struct Place {
+  T* data = nullptr;
+  size_t stride = 0;
+};
+
+// The memory of one run of a plan.
+template <class T>
+struct Workspace {
+  const Plan* plan = nullptr;
+  const Kernels<T>* kernels = nullptr;
+  std::vector<std::shared_ptr<Variable<T>>> variables;  // by buffer: parameters, slots and gradients
+  std::vector<Place<T>> place;                          // by buffer of rows
+  std::vector<Place<T>> own_place;                      // the same in the arena: inputs may be read where the caller has them
+  std::vector<std::array<double, 2>> sums;              // by buffer: counters and scalars
+  std::unique_ptr<Slab> arena;
+  size_t capacity = 0;  // rows
+};
+
+// Which rows of which batch a run is at. Every thread computes its own copy.
+struct Position {
+  size_t rows = 0;        // in this block
+  size_t first_row = 0;   // of this block in the batch
+  size_t batch_rows = 0;  // what means are taken over
+  std::uint64_t step = 0;
+  std::uint32_t seed = 0;
+  bool training = false;
+  const double* scalars = nullptr;  // of this step: the rate with the optimiser's corrections, the plain learning rate
+};
+
+template <class T>
+void execute(const Op& op, Workspace<T>& work, const Position& at, const Team& team);
+
+// For each op of [first, last): whether threads must meet before it, because since they last met another thread's share of
+// what it touches was written, or what it writes was read.
+template <class T>
+std::vector<bool> barriers(const Workspace<T>& work, size_t first, size_t last);
+
+}  // namespace deltaprop

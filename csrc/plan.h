@@ -1,0 +1,93 @@
+// The plan: what a network computes, as a flat list of operations over numbered logical buffers. It knows no memory layout,
+// ISA level, float type or row count.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "kernels/table.h"
+
+namespace deltaprop {
+
+enum class Role {
+  input,       // (rows, ...), from the caller
+  target,      // (rows, ...), from the caller
+  weight,      // (rows), from the caller; ones where absent
+  activation,  // (rows, ...)
+  delta,       // (rows, ...), d objective / d activation
+  mask,        // (rows, ...), uint8
+  row,         // (rows), a value per row
+  parameter,   // a variable, in its own layout
+  gradient,    // the same shape as its parameter
+  slot,        // an optimiser's, the same shape as its parameter
+  counter,     // two float64: a sum and what to divide it by
+  scalar,      // one float64
+  count
+};
+
+struct Buffer {
+  Role role;
+  std::vector<size_t> shape;  // without the rows
+  std::string name;
+
+  bool of_rows() const { return role <= Role::row; }
+  bool of_variable() const { return role == Role::parameter || role == Role::gradient || role == Role::slot; }
+  size_t width() const;  // elements per row, or in all
+};
+
+// in -> out, with -1 for an optional operand that is absent. `function` is an Activation, Loss or Optimizer.
+enum class Kind {
+  dense,            // x w [b] -> y            y = function(x w + b)
+  add_bias,         // z b -> y
+  activation,       // z -> a
+  softmax,          // z -> p
+  dropout,          // x -> y mask             attributes: rate, stream
+  loss,             // p y [weight] [z] -> value [delta]; a delta wants the weight, a matched loss wants z
+  reduce,           // value [weight] -> counter   attributes: 1 to divide by the weights, 0 by the rows
+  penalty,          // w -> counter            attributes: l1, l2
+  activation_grad,  // da s -> dz              s is a or z, as the function's derivative reads
+  softmax_grad,     // dp p -> dz
+  dropout_grad,     // dy mask -> dx           attributes: rate
+  dense_grad_w,     // x dz -> gw [gb]
+  bias_grad,        // dz -> gb
+  dense_grad_x,     // dz w [s] -> dx          dx = (dz w') function'(s)
+  penalty_grad,     // w -> gw                 always added; attributes: l1, l2
+  square_sum,       // g -> s
+  clip_norm,        // g s ... -> g            g limit / max(limit, sqrt(sum s)); attributes: limit
+  clip_value,       // g -> g                  attributes: limit
+  update,           // w g -> w slots ...      attributes: decay, the optimiser's constants
+  count
+};
+
+struct Op {
+  Kind kind;
+  int function = 0;
+  bool accumulate = false;  // add to the (single) gradient written instead of replacing it
+  std::vector<int> in, out;
+  std::vector<double> attributes;
+};
+
+enum class Span { forward, loss, backward, update, count };
+
+struct Plan {
+  std::vector<Buffer> buffers;
+  std::vector<Op> ops;
+  std::array<size_t, 5> span{};  // span s holds the ops [span[s], span[s + 1])
+  std::vector<int> inputs, targets, weights, outputs;  // buffers; weights[i] belongs to targets[i]
+  std::vector<int> objective;                          // the counters whose sum is minimised
+
+  size_t begin(Span s) const { return span[static_cast<size_t>(s)]; }
+  size_t end(Span s) const { return span[static_cast<size_t>(s) + 1]; }
+};
+
+// Throws std::invalid_argument that names the first operation or buffer which does not fit; everything behind it asserts.
+void validate(const Plan& plan);
+
+// The words of the vocabulary; throw std::invalid_argument for an unknown one.
+Role role_of(const std::string& name);
+Kind kind_of(const std::string& name);
+int function_of(Kind kind, const std::string& name);
+
+}  // namespace deltaprop

@@ -1,0 +1,240 @@
+"""What the user passes, checked and brought into the form that an executor takes: rows, targets, weights. Nothing is copied whole."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _core
+from .layers import Shape
+from .losses import Loss
+
+__all__ = ["check_finite", "fold_weights", "rows_of", "split_validation", "targets_of"]
+
+Array = npt.NDArray[Any]
+
+
+def array_of(given: Any, what: str) -> Array:
+    """Return an array of numbers that `_core` can read in place, or raise a ValueError."""
+    if given is None:
+        raise ValueError(f"{what} is missing: an array with one entry per row is needed, received None.")
+    if hasattr(given, "toarray"):
+        raise ValueError(
+            f"{what} is a sparse matrix of type {type(given).__name__}; pass {what}.toarray()."
+        )
+    try:
+        array = np.asarray(given)
+    except ValueError as error:
+        raise ValueError(f"{what} is no rectangular array: {error}.") from None
+    if array.dtype.kind not in "biuf":
+        raise ValueError(
+            f"{what} must hold real numbers, received dtype {array.dtype}"
+            + ("; convert it with .astype('float32')." if array.dtype.kind in "OUS" else ".")
+        )
+    if array.ndim == 0:
+        raise ValueError(f"{what} must have one entry per row, received the single number {array}.")
+    readable = array.dtype.isnative and array.flags.aligned and array.dtype.itemsize in (1, 2, 4, 8)
+    if array.dtype.kind == "f":
+        readable = readable and array.dtype.itemsize in (4, 8)
+    if not readable:  # half and extended precision, foreign byte order: rare, and copied
+        wanted = np.float32 if array.dtype == np.float16 else array.dtype.newbyteorder("=")
+        array = array.astype(np.float64 if array.dtype.kind == "f" and array.itemsize > 8 else wanted)
+    return array
+
+
+def rows_of(x: Any, shape: Shape, what: str = "x") -> Array:
+    """Return x as rows of the given shape.
+
+    Parameters
+    ----------
+    x : array_like of shape (n_samples, *shape)
+        A vector is taken as n_samples rows of one feature.
+    """
+    array = array_of(x, what)
+    if array.ndim == 1 and shape == (1,):
+        array = array[:, np.newaxis]
+    if array.shape[1:] != shape:
+        wanted = ", ".join(("n_samples", *map(str, shape)))
+        hint = ""
+        if array.shape == shape:
+            hint = f" For a single row pass {what}[np.newaxis]."
+        elif array.ndim > 1 and np.prod(array.shape[1:]) == np.prod(shape):
+            hint = f" {what}.reshape(len({what}), {', '.join(map(str, shape))}) would fit."
+        raise ValueError(f"{what} must have shape ({wanted}), received shape {array.shape}.{hint}")
+    return array
+
+
+def check_length(array: Array, n: int, what: str) -> None:
+    """Raise unless there is one entry per row."""
+    if len(array) != n:
+        raise ValueError(f"{what} must have one entry per row of x: x has {n}, {what} has {len(array)}.")
+
+
+def check_not_empty(array: Array, what: str) -> None:
+    """Raise if there are no rows."""
+    if len(array) == 0:
+        raise ValueError(f"{what} has no rows (shape {array.shape}); at least one is needed.")
+
+
+def check_finite(array: Array, what: str) -> None:
+    """Raise if there is a NaN or an infinity; one pass in C++, without a copy."""
+    if array.dtype.kind == "f" and not _core.all_finite(array):
+        first = next(i for i in range(len(array)) if not np.isfinite(array[i]).all())
+        raise ValueError(
+            f"{what} contains NaN or infinity, first in row {first}. Drop such rows or replace the values."
+        )
+
+
+def targets_of(y: Any, n: int, output_shape: Shape, loss: Loss, what: str = "y") -> Array:
+    """Return y as the loss takes it, every value checked.
+
+    Parameters
+    ----------
+    y : array_like of shape (n_samples,) or (n_samples, 1) for class ids, (n_samples, *output_shape) otherwise
+    n : int
+        Rows of x.
+    """
+    array = array_of(y, what)
+    check_length(array, n, what)
+    check_finite(array, what)
+    if loss.sparse:
+        return _class_ids(array, output_shape[-1], what)
+    if array.ndim == 1 and output_shape == (1,):
+        array = array[:, np.newaxis]
+    if array.shape[1:] != output_shape:
+        wanted = ", ".join(("n_samples", *map(str, output_shape)))
+        hint = ""
+        if loss.function == "categorical_crossentropy" and array.shape[1:] in ((), (1,)):
+            hint = " For class ids use loss='sparse_categorical_crossentropy', or dp.utils.to_categorical."
+        raise ValueError(
+            f"{what} must have shape ({wanted}) to match the model's output, received {array.shape}.{hint}"
+        )
+    if loss.function.endswith("_crossentropy") and array.dtype.kind in "if" and array.size:
+        low, high = array.min(), array.max()
+        if low < 0 or (high > 1 and loss.function == "binary_crossentropy"):
+            raise ValueError(
+                f"{what} must hold probabilities from 0 to 1 for loss {loss.function!r}, received values "
+                f"from {low} to {high}."
+            )
+    return array
+
+
+def _class_ids(array: Array, n_classes: int, what: str) -> Array:
+    if array.ndim > 1 and array.shape[1:] != (1,):
+        raise ValueError(
+            f"{what} must hold class ids, of shape (n_samples,), for a sparse loss; received shape "
+            f"{array.shape}. For one-hot rows use loss='categorical_crossentropy'."
+        )
+    if array.dtype.kind == "f" and not np.array_equal(array, np.floor(array)):
+        raise ValueError(f"{what} must hold class ids, which are integers; received other values.")
+    if array.size and (int(array.min()) < 0 or int(array.max()) >= n_classes):
+        raise ValueError(
+            f"{what} must hold class ids from 0 to {n_classes - 1} ({n_classes} outputs), received ids "
+            f"from {array.min()} to {array.max()}."
+        )
+    return array.reshape(len(array))
+
+
+def _classes(y: Array, loss: Loss) -> Array | None:
+    """Return the class id of each row, or None where targets are no classes."""
+    if loss.sparse:
+        return y.astype(np.int64)
+    if loss.function == "categorical_crossentropy":
+        return np.asarray(y.argmax(axis=1))
+    if y.ndim == 2 and y.shape[1] == 1 and np.isin(y, (0, 1)).all():
+        return y[:, 0].astype(np.int64)
+    return None
+
+
+def fold_weights(
+    y: Array, loss: Loss, sample_weight: Any, class_weight: Mapping[int, float] | str | None, what: str = ""
+) -> Array | None:
+    """Fold class and sample weights into one weight per row, or None for ones.
+
+    Parameters
+    ----------
+    y : ndarray
+        As `targets_of` returned it.
+    sample_weight : array_like of shape (n_samples,), optional
+        Not negative.
+    class_weight : dict of int to float, or "balanced", optional
+        A class that is not named has weight 1. "balanced" is n_samples / (n_classes * count).
+    """
+    weights = None
+    if sample_weight is not None:
+        weights = array_of(sample_weight, f"{what}sample_weight")
+        check_length(weights, len(y), f"{what}sample_weight")
+        if weights.shape not in ((len(y),), (len(y), 1)):
+            raise ValueError(
+                f"{what}sample_weight must have shape (n_samples,), received {weights.shape}."
+            )
+        weights = weights.reshape(len(y))
+        check_finite(weights, f"{what}sample_weight")
+        if weights.size and weights.min() < 0:
+            raise ValueError(f"{what}sample_weight must not be negative, received {weights.min()}.")
+    if class_weight is None:
+        return weights
+    classes = _classes(y, loss)
+    if classes is None:
+        raise ValueError(
+            "class_weight needs targets that are classes: class ids, one-hot rows or a 0/1 column; "
+            "use sample_weight instead."
+        )
+    by_class = _class_table(classes, class_weight)[classes]
+    return by_class if weights is None else by_class * weights
+
+
+def _class_table(classes: Array, class_weight: Mapping[int, float] | str) -> npt.NDArray[np.float64]:
+    counts = np.bincount(classes)
+    if isinstance(class_weight, str):
+        if class_weight != "balanced":
+            raise ValueError(f"class_weight must be a dict or 'balanced', received {class_weight!r}.")
+        present = np.count_nonzero(counts)
+        return len(classes) / (present * np.maximum(counts, 1))
+    if not isinstance(class_weight, Mapping):
+        raise ValueError(
+            f"class_weight must be a dict such as {{0: 1.0, 1: 5.0}} or 'balanced', received "
+            f"{class_weight!r}."
+        )
+    table = np.ones(max([len(counts), *(int(k) + 1 for k in class_weight if _is_class(k))]))
+    for key, value in class_weight.items():
+        if not _is_class(key):
+            raise ValueError(f"class_weight's keys must be class ids (0, 1, ...), received {key!r}.")
+        if not isinstance(value, (int, float, np.number)) or not 0 <= value < np.inf:
+            raise ValueError(f"class_weight[{key}] must be a finite number of at least 0, received {value!r}.")
+        table[int(key)] = value
+    return table
+
+
+def _is_class(key: object) -> bool:
+    return isinstance(key, (int, np.integer)) and not isinstance(key, bool) and key >= 0
+
+
+def split_validation(n: int, fraction: float, y: Array, loss: Loss) -> int:
+    """Return how many rows train when the last `fraction` of them validates, as in Keras: before any shuffling.
+
+    Warns if the split leaves a class without rows on one side: sorted data are split badly this way.
+    """
+    if isinstance(fraction, bool) or not isinstance(fraction, (int, float)) or not 0 < fraction < 1:
+        raise ValueError(f"validation_split must be a number between 0 and 1, received {fraction!r}.")
+    split = int(np.floor(n * (1.0 - fraction)))
+    if split == 0 or split == n:
+        raise ValueError(
+            f"validation_split={fraction} of {n} rows leaves {split} to train on and {n - split} to validate on."
+        )
+    classes = _classes(y, loss)
+    if classes is not None:
+        train, held = set(np.unique(classes[:split])), set(np.unique(classes[split:]))
+        for side, unseen in (("training", held - train), ("validation", train - held)):
+            if unseen:
+                warnings.warn(
+                    f"validation_split={fraction} takes the last {n - split} rows, which leaves "
+                    f"{'class' if len(unseen) == 1 else 'classes'} {sorted(map(int, unseen))} out of the "
+                    f"{side} rows. Shuffle the rows first, or pass validation_data.",
+                    stacklevel=4,
+                )
+    return split

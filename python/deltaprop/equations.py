@@ -1,0 +1,118 @@
+"""How a plan prints: one equation a line, the backward span read upwards being the forward span."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .plan import ABSENT, SPANS, Op, Plan
+
+__all__ = ["render"]
+
+_UPDATES = {
+    "sgd": "{w} - lr {g}",
+    "momentum": "{w} + {0},  {0} = momentum {0} - lr {g}",
+    "nesterov": "{w} + momentum {0} - lr {g},  {0} = momentum {0} - lr {g}",
+    "rmsprop": "{w} - lr {g} / sqrt({0} + eps)",
+    "rmsprop_momentum": "{w} - {1},  {1} = momentum {1} + lr {g} / sqrt({0} + eps)",
+    "centered_rmsprop": "{w} - {1},  {1} = momentum {1} + lr {g} / sqrt({0} - {2}^2 + eps)",
+    "adam": "{w} - lr' {0} / (sqrt({1}) + eps)",
+    "amsgrad": "{w} - lr' {0} / (sqrt({2}) + eps)",
+}
+
+
+def _wrap(function: str, argument: str) -> str:
+    return argument if function in ("", "linear") else f"{function}({argument})"
+
+
+def _dense(op: Op, i: list[str], o: list[str]) -> str:
+    bias = f" + {i[2]}" if i[2] else ""
+    return f"{o[0]} = {_wrap(op.function, f'{i[0]} {i[1]}{bias}')}"
+
+
+def _loss(op: Op, i: list[str], o: list[str]) -> str:
+    delta = ""
+    if len(o) > 1 and op.function.startswith(("softmax_", "sigmoid_")):
+        delta = f",  {o[1]} = ({i[0]} - {i[1]}) {i[2]} / rows"
+    elif len(o) > 1:
+        delta = f",  {o[1]} = {i[2]} / rows  d{o[0]}/d{i[0]}"
+    return f"{o[0]} = {op.function}({i[1]}, {i[0]}){delta}"
+
+
+def _dense_grad_w(op: Op, i: list[str], o: list[str]) -> str:
+    bias = f",  {o[1]} = sum of the rows of {i[1]}" if len(o) > 1 else ""
+    return f"{o[0]} {'+=' if op.accumulate else '='} {i[0]}' {i[1]}{bias}"
+
+
+def _dense_grad_x(op: Op, i: list[str], o: list[str]) -> str:
+    slope = "" if op.function == "linear" else f" * {op.function}'({i[2]})"
+    return f"{o[0]} {'+=' if op.accumulate else '='} {i[0]} {i[1]}'{slope}"
+
+
+def _update(op: Op, i: list[str], o: list[str]) -> str:
+    decay = f",  after {i[0]} -= lr {op.attributes[0]:g} {i[0]}" if op.attributes[0] else ""
+    return f"{i[0]} = " + _UPDATES[op.function].format(*o[1:], w=i[0], g=i[1]) + decay
+
+
+def _penalty(op: Op, i: list[str], o: list[str]) -> str:
+    l1, l2 = op.attributes
+    terms = [f"{l1:g} sum |{i[0]}|"] * bool(l1) + [f"{l2:g} sum {i[0]}^2"] * bool(l2)
+    return f"{o[0]} += {' + '.join(terms)}"
+
+
+def _penalty_grad(op: Op, i: list[str], o: list[str]) -> str:
+    l1, l2 = op.attributes
+    terms = [f"{l1:g} sign({i[0]})"] * bool(l1) + [f"{2 * l2:g} {i[0]}"] * bool(l2)
+    return f"{o[0]} += {' + '.join(terms)}"
+
+
+_EQUATIONS: dict[str, Callable[[Op, list[str], list[str]], str]] = {
+    "dense": _dense,
+    "add_bias": lambda op, i, o: f"{o[0]} = {i[0]} + {i[1]}",
+    "activation": lambda op, i, o: f"{o[0]} = {op.function}({i[0]})",
+    "softmax": lambda op, i, o: f"{o[0]} = softmax({i[0]})",
+    "dropout": lambda op, i, o: f"{o[0]} = {i[0]} * {o[1]} / {1 - op.attributes[0]:g}",
+    "loss": _loss,
+    "reduce": lambda op, i, o: f"{o[0]} += sum of {i[0]}{f' {i[1]}' if i[1:] and i[1] else ''}",
+    "penalty": _penalty,
+    "activation_grad": lambda op, i, o: f"{o[0]} = {i[0]} * {op.function}'({i[1]})",
+    "softmax_grad": lambda op, i, o: f"{o[0]} = {i[1]} * ({i[0]} - {i[0]}.{i[1]})",
+    "dropout_grad": lambda op, i, o: f"{o[0]} = {i[0]} * {i[1]} / {1 - op.attributes[0]:g}",
+    "dense_grad_w": _dense_grad_w,
+    "bias_grad": lambda op, i, o: f"{o[0]} = sum of the rows of {i[0]}",
+    "dense_grad_x": _dense_grad_x,
+    "penalty_grad": _penalty_grad,
+    "square_sum": lambda op, i, o: f"{o[0]} = sum {i[0]}^2",
+    "clip_norm": lambda op, i, o: (
+        f"{o[0]} *= min(1, {op.attributes[0]:g} / sqrt({' + '.join(i[1:])}))"
+    ),
+    "clip_value": lambda op, i, o: f"{o[0]} = clip({i[0]}, ±{op.attributes[0]:g})",
+    "update": _update,
+}
+
+
+def _shapes(plan: Plan, op: Op) -> str:
+    """The sizes of a matrix product, without the rows."""
+    if op.kind not in ("dense", "dense_grad_w", "dense_grad_x"):
+        return ""
+    matrix = op.outputs[0] if op.kind == "dense_grad_w" else op.inputs[1]
+    n_in, n_out = plan.buffers[matrix].shape
+    return f"({n_in}, {n_out})"
+
+
+def render(plan: Plan) -> str:
+    """Return the plan as text."""
+
+    def names(buffers: tuple[int, ...]) -> list[str]:
+        return ["" if b == ABSENT else plan.buffers[b].name for b in buffers]
+
+    lines = []
+    for span in SPANS:
+        for k, op in enumerate(plan.spans[span]):
+            fused = op.function if op.kind.startswith("dense") and op.function != "linear" else ""
+            word = f"{op.kind}.{fused}" if fused else op.function if op.kind == "update" else op.kind
+            equation = _EQUATIONS[op.kind](op, names(op.inputs), names(op.outputs))
+            shapes = _shapes(plan, op)
+            lines.append(
+                f"{span if k == 0 else '':<10}{word:<21}{equation}{f'   {shapes}' if shapes else ''}"
+            )
+    return "\n".join(lines)

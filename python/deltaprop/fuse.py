@@ -1,0 +1,130 @@
+"""Merging neighbouring operations of a plan where the buffer between them has one reader."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from .plan import ABSENT, SPANS, Op, Plan
+
+__all__ = ["fuse"]
+
+# A loss on probabilities, the operation that made them, its gradient, and the loss on what went in.
+_MATCHED = {
+    "binary_crossentropy": ("activation", "sigmoid", "activation_grad", "sigmoid_binary_crossentropy"),
+    "categorical_crossentropy": ("softmax", "", "softmax_grad", "softmax_categorical_crossentropy"),
+    "sparse_categorical_crossentropy": (
+        "softmax", "", "softmax_grad", "softmax_sparse_categorical_crossentropy",
+    ),
+}  # fmt: skip
+
+
+class _Rewriter:
+    """The operations of a plan by what they write, and the reads of each buffer."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.count()
+
+    def count(self) -> None:
+        ops = self.plan.ops
+        self.reads = Counter(b for op in ops for b in op.inputs if b != ABSENT)
+        self.reads.update(self.plan.outputs)
+        self.writer = {op.outputs[0]: op for op in ops}
+
+    def only_reader(self, buffer: int, span: str, kind: str) -> Op | None:
+        """Return the operation of that kind which alone reads the buffer."""
+        if self.reads[buffer] != 1:
+            return None
+        return next((op for op in self.plan.spans[span] if op.kind == kind and op.inputs[0] == buffer), None)
+
+    def drop(self, op: Op) -> None:
+        for ops in self.plan.spans.values():
+            if op in ops:
+                ops.remove(op)
+        self.count()
+
+
+def fuse(plan: Plan) -> Plan:
+    """Merge what can be merged, in place, and return the plan.
+
+    Softmax or sigmoid with its cross-entropy; dense with its bias and activation; the weight gradient
+    with the bias gradient; the input gradient with the derivative of the activation below.
+    """
+    rewriter = _Rewriter(plan)
+    for op in list(plan.spans["loss"]):
+        if op.kind == "loss" and op.function in _MATCHED:
+            _match_loss(rewriter, op)
+    for op in list(plan.spans["forward"]):
+        if op.kind == "dense":
+            _merge_dense(rewriter, op)
+    for op in list(plan.spans["backward"]):
+        if op.kind == "dense_grad_w":
+            _merge_bias_grad(rewriter, op)
+        elif op.kind == "dense_grad_x":
+            _merge_activation_grad(rewriter, op)
+    _drop_unused_buffers(plan)
+    return plan
+
+
+def _match_loss(rewriter: _Rewriter, loss: Op) -> None:
+    kind, function, gradient_kind, matched = _MATCHED[loss.function]
+    prediction, target, weight, _ = loss.inputs
+    made_by = rewriter.writer.get(prediction)
+    if made_by is None or made_by.kind != kind or (function and made_by.function != function):
+        return
+    if len(loss.outputs) > 1:
+        gradient = rewriter.only_reader(loss.outputs[1], "backward", gradient_kind)
+        if gradient is None:
+            return
+        loss.outputs = (loss.outputs[0], gradient.outputs[0])
+        rewriter.drop(gradient)
+    loss.inputs = (prediction, target, weight, made_by.inputs[0])
+    loss.function = matched
+    rewriter.count()
+
+
+def _merge_dense(rewriter: _Rewriter, dense: Op) -> None:
+    bias = rewriter.only_reader(dense.outputs[0], "forward", "add_bias")
+    if bias is not None:
+        dense.inputs = (*dense.inputs[:2], bias.inputs[1])
+        dense.outputs = bias.outputs
+        rewriter.drop(bias)
+    activation = rewriter.only_reader(dense.outputs[0], "forward", "activation")
+    if activation is not None:
+        dense.function = activation.function
+        dense.outputs = activation.outputs
+        rewriter.drop(activation)
+
+
+def _merge_bias_grad(rewriter: _Rewriter, grad: Op) -> None:
+    for op in rewriter.plan.spans["backward"]:
+        if op.kind == "bias_grad" and op.inputs[0] == grad.inputs[1]:
+            grad.outputs = (grad.outputs[0], op.outputs[0])
+            rewriter.drop(op)
+            return
+
+
+def _merge_activation_grad(rewriter: _Rewriter, grad: Op) -> None:
+    derivative = rewriter.only_reader(grad.outputs[0], "backward", "activation_grad")
+    if derivative is None:
+        return
+    grad.function = derivative.function
+    grad.inputs = (*grad.inputs[:2], derivative.inputs[1])
+    grad.outputs = derivative.outputs
+    rewriter.drop(derivative)
+
+
+def _drop_unused_buffers(plan: Plan) -> None:
+    used = {b for op in plan.ops for b in (*op.inputs, *op.outputs)} - {ABSENT}
+    used.update(plan.inputs, plan.targets, plan.weights, plan.outputs, plan.objective)
+    number = {old: new for new, old in enumerate(sorted(used))}
+    number[ABSENT] = ABSENT
+    for span in SPANS:
+        for op in plan.spans[span]:
+            op.inputs = tuple(number[b] for b in op.inputs)
+            op.outputs = tuple(number[b] for b in op.outputs)
+    plan.buffers = [plan.buffers[b] for b in sorted(used)]
+    for name in ("inputs", "targets", "weights", "outputs", "objective"):
+        setattr(plan, name, [number[b] for b in getattr(plan, name)])
+    plan.metrics = [(name, number[b]) for name, b in plan.metrics]
+    plan.variables = {number[b]: v for b, v in plan.variables.items() if b in used}

@@ -1,0 +1,413 @@
+"""The plan: what a network computes, as a flat list of operations over numbered buffers; how layers become one, and its printing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import _core
+from .layers import Activation, Dense, Dropout, Flatten, InputLayer, Layer, Shape
+from .losses import Loss
+from .metrics import Metric
+from .optimizers import Optimizer
+from .variable import Variable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Buffer", "Op", "Plan", "lower"]
+
+SPANS = ("forward", "loss", "backward", "update")
+ABSENT = -1
+
+
+class Buffer:
+    """A logical buffer: its role (see csrc/plan.h), its shape without the rows, and its name."""
+
+    __slots__ = ("name", "role", "shape")
+
+    def __init__(self, role: str, shape: Shape, name: str) -> None:
+        self.role = role
+        self.shape = shape
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<{self.role} {self.name} {self.shape}>"
+
+
+class Op:
+    """One operation: what it does, which buffers it reads and writes (-1 where one is absent).
+
+    The kinds, their operands and attributes are listed in csrc/plan.h; `function` is the activation,
+    loss or optimiser.
+    """
+
+    __slots__ = ("accumulate", "attributes", "function", "inputs", "kind", "outputs")
+
+    def __init__(
+        self,
+        kind: str,
+        inputs: tuple[int, ...],
+        outputs: tuple[int, ...],
+        function: str = "",
+        attributes: tuple[float, ...] = (),
+        accumulate: bool = False,
+    ) -> None:
+        self.kind = kind
+        self.inputs = inputs
+        self.outputs = outputs
+        self.function = function
+        self.attributes = attributes
+        self.accumulate = accumulate
+
+    def __repr__(self) -> str:
+        return f"<{self.kind}.{self.function} {self.inputs} -> {self.outputs}>"
+
+
+class Plan:
+    """Operations in four spans: forward, loss, backward, update.
+
+    Attributes
+    ----------
+    buffers : list of Buffer
+    spans : dict of str to list of Op
+    inputs, targets, weights, outputs : list of int
+        Buffers; ``weights[i]`` holds the sample weights of ``targets[i]``.
+    objective : list of int
+        The counters whose sum is minimised.
+    metrics : list of (str, int)
+        Names and counters of what is reported beside the loss.
+    variables : dict of int to Variable
+        What the parameter and slot buffers are.
+    """
+
+    def __init__(self) -> None:
+        self.buffers: list[Buffer] = []
+        self.spans: dict[str, list[Op]] = {span: [] for span in SPANS}
+        self.inputs: list[int] = []
+        self.targets: list[int] = []
+        self.weights: list[int] = []
+        self.outputs: list[int] = []
+        self.objective: list[int] = []
+        self.metrics: list[tuple[str, int]] = []
+        self.variables: dict[int, Variable] = {}
+
+    @property
+    def ops(self) -> list[Op]:
+        """All operations in order."""
+        return [op for span in SPANS for op in self.spans[span]]
+
+    def buffer(self, role: str, shape: Shape, name: str) -> int:
+        """Add a buffer and return its number."""
+        self.buffers.append(Buffer(role, shape, name))
+        return len(self.buffers) - 1
+
+    def bounds(self) -> list[int]:
+        """Return where each span starts in `ops`, and where the last one ends."""
+        bounds = [0]
+        for span in SPANS:
+            bounds.append(bounds[-1] + len(self.spans[span]))
+        return bounds
+
+    def range(self, first: str, last: str) -> tuple[int, int]:
+        """Return the operations from the span `first` to the end of the span `last`."""
+        bounds = self.bounds()
+        return bounds[SPANS.index(first)], bounds[SPANS.index(last) + 1]
+
+    def native(self) -> Any:
+        """Return the plan as `_core` reads it."""
+        buffers = [(b.role, b.shape, b.name) for b in self.buffers]
+        ops = [
+            (op.kind, op.function, op.accumulate, op.inputs, op.outputs, op.attributes)
+            for op in self.ops
+        ]
+        return _core.Plan(
+            buffers, ops, self.bounds(), self.inputs, self.targets, self.weights, self.outputs,
+            self.objective,
+        )  # fmt: skip
+
+    def __str__(self) -> str:
+        from .equations import render
+
+        return render(self)
+
+
+class Builder:
+    """Adds a network's operations to a plan, span by span."""
+
+    def __init__(self) -> None:
+        self.plan = Plan()
+        self.parameters: dict[Variable, int] = {}
+        self.numbers: dict[str, int] = {}
+
+    def name(self, stem: str) -> str:
+        """Return z1, z2, ... for the stem z."""
+        self.numbers[stem] = self.numbers.get(stem, 0) + 1
+        return f"{stem}{self.numbers[stem]}"
+
+    def rows(self, role: str, like: int, name: str) -> int:
+        """Add a buffer with rows of the same shape as another's."""
+        return self.plan.buffer(role, self.plan.buffers[like].shape, name)
+
+    def emit(self, span: str, kind: str, inputs: tuple[int, ...], outputs: tuple[int, ...], **more: Any) -> None:
+        """Add an operation."""
+        self.plan.spans[span].append(Op(kind, inputs, outputs, **more))
+
+    def parameter(self, variable: Variable, stem: str) -> int:
+        """Return the buffer of a variable, the same each time it is used."""
+        if variable not in self.parameters:
+            number = self.plan.buffer("parameter", variable.shape, self.name(stem))
+            self.parameters[variable] = number
+            self.plan.variables[number] = variable
+        return self.parameters[variable]
+
+    def activate(self, span: str, function: str, z: int) -> int:
+        """Add an activation of its own and return its output."""
+        if function == "linear":
+            return z
+        if function == "softmax":
+            p = self.rows("activation", z, self.name("p"))
+            self.emit(span, "softmax", (z,), (p,))
+            return p
+        a = self.rows("activation", z, self.name("a"))
+        self.emit(span, "activation", (z,), (a,), function=function)
+        return a
+
+
+# ---- forward: one function per layer class, which returns the layer's output
+
+
+def _lower_dense(builder: Builder, layer: Dense, x: int) -> int:
+    assert layer.kernel is not None and layer.output_shape is not None
+    w = builder.parameter(layer.kernel, "W")
+    z = builder.plan.buffer("activation", layer.output_shape, builder.name("z"))
+    builder.emit("forward", "dense", (x, w, ABSENT), (z,), function="linear")
+    if layer.bias is not None:
+        b = builder.parameter(layer.bias, "b")
+        product, z = z, builder.rows("activation", z, builder.plan.buffers[z].name)
+        builder.plan.buffers[product].name += "'"
+        builder.emit("forward", "add_bias", (product, b), (z,))
+    return builder.activate("forward", layer.activation.name, z)
+
+
+def _lower_activation(builder: Builder, layer: Activation, x: int) -> int:
+    return builder.activate("forward", layer.activation.name, x)
+
+
+def _lower_dropout(builder: Builder, layer: Dropout, x: int) -> int:
+    if layer.rate == 0:
+        return x
+    y = builder.rows("activation", x, builder.name("r"))
+    mask = builder.rows("mask", x, builder.name("mask"))
+    # The stream keeps the masks of two dropout layers apart; a seed of its own takes a stream far away.
+    stream = builder.numbers["mask"] if layer.seed is None else 2**31 + layer.seed % 2**31
+    builder.emit("forward", "dropout", (x,), (y, mask), attributes=(layer.rate, float(stream)))
+    return y
+
+
+def _lower_flatten(builder: Builder, layer: Flatten, x: int) -> int:
+    return x  # rows are flat anyway
+
+
+_LOWERINGS: dict[type[Layer], Callable[[Builder, Any, int], int]] = {
+    Activation: _lower_activation,
+    Dense: _lower_dense,
+    Dropout: _lower_dropout,
+    Flatten: _lower_flatten,
+    InputLayer: _lower_flatten,
+}
+
+
+# ---- loss
+
+
+def _lower_measure(
+    builder: Builder, function: str, prediction: int, target: int, weight: int, by_weight: bool, *, delta: int
+) -> int:
+    """Add a loss or metric with its reduction and return the counter."""
+    plan = builder.plan
+    value = plan.buffer("row", (), builder.name("l"))
+    counter = plan.buffer("counter", (2,), builder.name("sum"))
+    outputs = (value,) if delta == ABSENT else (value, delta)
+    scale = weight if delta != ABSENT else ABSENT
+    builder.emit("loss", "loss", (prediction, target, scale, ABSENT), outputs, function=function)
+    builder.emit("loss", "reduce", (value, weight), (counter,), attributes=(float(by_weight),))
+    return counter
+
+
+def _penalties(layers: list[Layer]) -> list[tuple[Variable, float, float]]:
+    pairs = [pair for layer in layers if isinstance(layer, Dense) for pair in layer.penalties()]
+    return [(v, r.l1, r.l2) for v, r in pairs]
+
+
+# ---- backward: one function per forward operation, which returns the gradient of its input
+
+
+def _activation_grad(builder: Builder, op: Op, dy: int) -> int:
+    from .activations import ACTIVATIONS
+
+    reads = op.outputs[0] if ACTIVATIONS[op.function].reads == "output" else op.inputs[0]
+    dz = builder.rows("delta", dy, "d" + builder.plan.buffers[op.inputs[0]].name)
+    builder.emit("backward", "activation_grad", (dy, reads), (dz,), function=op.function)
+    return dz
+
+
+def _softmax_grad(builder: Builder, op: Op, dy: int) -> int:
+    dz = builder.rows("delta", dy, "d" + builder.plan.buffers[op.inputs[0]].name)
+    builder.emit("backward", "softmax_grad", (dy, op.outputs[0]), (dz,))
+    return dz
+
+
+def _dropout_grad(builder: Builder, op: Op, dy: int) -> int:
+    dx = builder.rows("delta", dy, "d" + builder.plan.buffers[op.inputs[0]].name)
+    builder.emit("backward", "dropout_grad", (dy, op.outputs[1]), (dx,), attributes=op.attributes[:1])
+    return dx
+
+
+def _dense_grad_x(builder: Builder, op: Op, dy: int) -> int:
+    x, w = op.inputs[:2]
+    dx = builder.plan.buffer("delta", builder.plan.buffers[w].shape[:1], "d" + builder.plan.buffers[x].name)
+    builder.emit("backward", "dense_grad_x", (dy, w, ABSENT), (dx,), function="linear")
+    return dx
+
+
+_GRADIENTS: dict[str, Callable[[Builder, Op, int], int]] = {
+    "activation": _activation_grad,
+    "add_bias": lambda builder, op, dy: dy,
+    "dense": _dense_grad_x,
+    "dropout": _dropout_grad,
+    "softmax": _softmax_grad,
+}
+
+
+def _needs_gradient(plan: Plan, ops: list[Op]) -> set[int]:
+    """Return the buffers that a trainable variable lies upstream of, and the trainable parameters."""
+    needs = {b for b, v in plan.variables.items() if v.trainable}
+    for op in ops:
+        if needs.intersection(op.inputs):
+            needs.update(op.outputs[:1])
+    return needs
+
+
+def _lower_backward(builder: Builder, ops: list[Op], prediction: int, delta: int) -> dict[int, int]:
+    """Add the backward span and return each trainable parameter's gradient.
+
+    Parameters
+    ----------
+    ops : list of Op
+        What lies between the inputs and the loss.
+    prediction, delta : int
+        What the loss reads, and the gradient with respect to it.
+    """
+    plan = builder.plan
+    needs = _needs_gradient(plan, ops)
+    gradients: dict[int, int] = {}
+    deltas = {prediction: delta}
+    for op in reversed(ops):
+        dy = deltas.get(op.outputs[0], ABSENT)
+        if dy == ABSENT:
+            continue
+        if op.kind in ("dense", "add_bias") and op.inputs[1] in needs:
+            p = op.inputs[1]
+            gradients[p] = plan.buffer("gradient", plan.buffers[p].shape, "g" + plan.buffers[p].name)
+            if op.kind == "dense":
+                builder.emit("backward", "dense_grad_w", (op.inputs[0], dy), (gradients[p],))
+            else:
+                builder.emit("backward", "bias_grad", (dy,), (gradients[p],))
+        if op.inputs[0] in needs:
+            deltas[op.inputs[0]] = _GRADIENTS[op.kind](builder, op, dy)
+    return gradients
+
+
+def _lower_update(builder: Builder, gradients: dict[int, int], optimizer: Optimizer) -> None:
+    plan = builder.plan
+    ordered = sorted(gradients.items())
+    norms = []
+    if optimizer.clipnorm is not None or optimizer.global_clipnorm is not None:
+        for _, g in ordered:
+            norms.append(plan.buffer("scalar", (1,), builder.name("s")))
+            builder.emit("update", "square_sum", (g,), (norms[-1],))
+    for i, (p, g) in enumerate(ordered):
+        if optimizer.clipvalue is not None:
+            builder.emit("update", "clip_value", (g,), (g,), attributes=(float(optimizer.clipvalue),))
+        if optimizer.clipnorm is not None:
+            builder.emit("update", "clip_norm", (g, norms[i]), (g,), attributes=(float(optimizer.clipnorm),))
+        if optimizer.global_clipnorm is not None:
+            limit = float(optimizer.global_clipnorm)
+            builder.emit("update", "clip_norm", (g, *norms), (g,), attributes=(limit,))
+        variable = plan.variables[p]
+        slots = []
+        for name, slot in zip(optimizer.slots, optimizer.slots_of(variable)):
+            slots.append(plan.buffer("slot", variable.shape, f"{name}({plan.buffers[p].name})"))
+            plan.variables[slots[-1]] = slot
+        decay = optimizer.weight_decay if optimizer.weight_decay and variable.decays else 0.0
+        builder.emit(
+            "update", "update", (p, g), (p, *slots),
+            function=optimizer.function, attributes=(decay, *optimizer.constants),
+        )  # fmt: skip
+
+
+def lower(
+    layers: list[Layer],
+    input_shape: Shape,
+    loss: Loss | None = None,
+    metrics: list[tuple[Metric, bool]] | None = None,
+    optimizer: Optimizer | None = None,
+) -> Plan:
+    """Return the plan of a chain of built layers, unfused.
+
+    Parameters
+    ----------
+    layers : list of Layer
+    input_shape : tuple of int
+        Of one row.
+    loss : Loss, optional
+        Without one the plan can only predict.
+    metrics : list of (Metric, bool), optional
+        Resolved metrics, and whether sample weights apply to each.
+    optimizer : Optimizer, optional
+        Without one there is no backward and no update span.
+    """
+    builder = Builder()
+    plan = builder.plan
+    output = plan.buffer("input", input_shape, "x")
+    plan.inputs.append(output)
+    for layer in layers:
+        lowering = next(_LOWERINGS[cls] for cls in type(layer).__mro__ if cls in _LOWERINGS)
+        output = lowering(builder, layer, output)
+    plan.outputs.append(output)
+    if loss is None:
+        return plan
+
+    target = plan.buffer("target", () if loss.sparse else plan.buffers[output].shape, "y")
+    weight = plan.buffer("weight", (), "w")
+    plan.targets.append(target)
+    plan.weights.append(weight)
+    prediction = output
+    if getattr(loss, "from_logits", False):
+        inner = "sigmoid" if loss.function == "binary_crossentropy" else "softmax"
+        prediction = builder.activate("loss", inner, output)
+    ops = plan.spans["forward"] + plan.spans["loss"]
+    trains = optimizer is not None and prediction in _needs_gradient(plan, ops)
+    delta = builder.rows("delta", prediction, "d" + plan.buffers[prediction].name) if trains else ABSENT
+    plan.objective.append(
+        _lower_measure(builder, loss.function, prediction, target, weight, False, delta=delta)
+    )
+    penalties = _penalties(layers)
+    if penalties:
+        total = plan.buffer("counter", (2,), "penalty")
+        plan.objective.append(total)
+        for variable, l1, l2 in penalties:
+            builder.emit("loss", "penalty", (builder.parameters[variable],), (total,), attributes=(l1, l2))
+    for metric, weighted in metrics or []:
+        w = weight if weighted else ABSENT
+        counter = _lower_measure(builder, metric.function, output, target, w, weighted, delta=ABSENT)
+        plan.metrics.append((metric.name, counter))
+    if trains:
+        assert optimizer is not None
+        gradients = _lower_backward(builder, ops, prediction, delta)
+        for variable, l1, l2 in penalties:
+            p = builder.parameters[variable]
+            if p in gradients:
+                builder.emit("backward", "penalty_grad", (p,), (gradients[p],), attributes=(l1, l2))
+        _lower_update(builder, gradients, optimizer)
+    return plan

@@ -1,0 +1,362 @@
+"""The loops behind `fit`, `evaluate` and `predict`: epochs, callbacks, progress. An epoch itself is one call of an executor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _core, runtime
+from .callbacks import CallbackList
+from .data import array_of, check_finite, check_not_empty, fold_weights, rows_of, split_validation, targets_of
+from .progress import Progress
+
+if TYPE_CHECKING:
+    from .history import History
+    from .model import Sequential
+
+__all__ = ["TrainingDiverged", "evaluate", "fit", "predict", "train_on_batch"]
+
+Array = npt.NDArray[Any]
+Logs = dict[str, float]
+
+
+class TrainingDiverged(FloatingPointError):
+    """The loss became NaN or infinite; the model is as it was at the start of that epoch.
+
+    Attributes
+    ----------
+    epoch, step : int
+        Where, counted from 0.
+    history : dict of str to list of float
+        What the epochs before reported.
+    """
+
+    def __init__(self, epoch: int, step: int, history: dict[str, list[float]]) -> None:
+        super().__init__(
+            f"the loss became NaN or infinite in epoch {epoch + 1}, batch {step + 1}; the weights are those "
+            f"of the start of that epoch. A smaller learning rate, clipnorm=1.0 or standardised inputs may help."
+        )
+        self.epoch = epoch
+        self.step = step
+        self.history = history
+
+
+class _Rows:
+    """Checked data, bound to an executor."""
+
+    def __init__(self, model: Sequential, x: Array, y: Array, weight: Array | None) -> None:
+        self.n = len(x)
+        self.bound = model.bind([x], [y], [weight])
+
+
+def _require_compiled(model: Sequential, verb: str) -> None:
+    if model.loss is None:
+        raise RuntimeError(f"call model.compile(optimizer=..., loss=...) before {verb}.")
+
+
+def _build_for(model: Sequential, x: Any) -> Any:
+    """Build a model that has not seen its input's shape yet."""
+    if model.built:
+        return x
+    array = array_of(x, "x")
+    if array.ndim == 1:
+        array = array[:, np.newaxis]
+    model.build(array.shape[1:])
+    return array
+
+
+def _checked(
+    model: Sequential, x: Any, y: Any, sample_weight: Any, class_weight: Any = None, what: str = ""
+) -> tuple[Array, Array, Array | None]:
+    """Return x, y and the weight of each row, all checked."""
+    assert model.loss is not None
+    input_shape, output_shape = model._shapes()
+    rows = rows_of(x, input_shape, f"{what}x")
+    check_not_empty(rows, f"{what}x")
+    check_finite(rows, f"{what}x")
+    targets = targets_of(y, len(rows), output_shape, model.loss, f"{what}y")
+    return rows, targets, fold_weights(targets, model.loss, sample_weight, class_weight, what)
+
+
+def _positive(name: str, value: Any, low: int = 1) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
+        raise ValueError(f"{name} must be an integer of at least {low}, received {value!r}.")
+    return int(value)
+
+
+class _Measures:
+    """Turns an executor's counters into the numbers that people read."""
+
+    def __init__(self, model: Sequential) -> None:
+        self.executor = model.executor()
+        self.objective = model.plan.objective
+        self.metrics = model.plan.metrics
+
+    def read(self, prefix: str = "") -> Logs:
+        sums = self.executor.sums
+        total, rows = sums(self.objective[0])
+        for penalty in self.objective[1:]:
+            total += sums(penalty)[0]
+        logs = {f"{prefix}loss": total / rows if rows else math.nan}
+        for name, counter in self.metrics:
+            total, weight = sums(counter)
+            logs[prefix + name] = total / weight if weight else math.nan
+        return logs
+
+
+def _evaluate_rows(
+    model: Sequential, rows: _Rows, hook: Callable[[int], bool] | None = None
+) -> None:
+    """Fill the counters with loss and metrics on these rows: one batch, which the executor cuts into blocks."""
+    executor = model.executor()
+    executor.reset_counters()
+    threads = runtime.threads_for(executor.flops(False) * min(rows.n, 1024))
+    executor.run(rows.bound, None, rows.n, rows.n, 0, 1, None, 0, 0, False, threads, hook)
+
+
+class _Epoch:
+    """Runs the batches of one epoch, in one call, or in one per batch where a callback wants to see each."""
+
+    def __init__(self, model: Sequential, rows: _Rows, batch: int, shuffle: bool) -> None:
+        self.model = model
+        self.executor = model.executor()
+        self.rows = rows
+        self.batch = batch
+        self.shuffle = shuffle
+        self.steps = -(-rows.n // batch)
+        self.threads = runtime.threads_for(self.executor.flops(True) * min(batch, rows.n))
+
+    def begin(self) -> None:
+        model = self.model
+        assert model.optimizer is not None
+        self.start = model.optimizer.iterations
+        self.order = _core.permutation(self.rows.n, model.seed, model.epochs_done) if self.shuffle else None
+        self.scalars = model.optimizer.scalars(self.start, self.steps)
+        self.executor.reset_counters()
+        self.executor.snapshot()
+
+    def run(self, first: int, last: int, hook: Callable[[int], bool] | None) -> str:
+        """Run batches [first, last) and return the outcome."""
+        model = self.model
+        assert model.optimizer is not None
+        try:
+            outcome: str = self.executor.run(
+                self.rows.bound, self.order, self.rows.n, self.batch, first, last, self.scalars,
+                self.start, model.seed, True, self.threads, hook,
+            )[0]  # fmt: skip
+        finally:
+            model.optimizer.iterations = self.start + first + self.executor.steps_done
+        return outcome
+
+    def undo(self) -> None:
+        """Go back to the start of the epoch."""
+        assert self.model.optimizer is not None
+        self.executor.restore()
+        self.model.optimizer.iterations = self.start
+
+
+def fit(
+    model: Sequential, x: Any, y: Any, batch_size: int | None, epochs: int, verbose: int | str, callbacks: Any,
+    validation_split: float, validation_data: Any, shuffle: bool, class_weight: Any, sample_weight: Any,
+    initial_epoch: int, validation_batch_size: int | None, validation_freq: int,
+) -> History:  # fmt: skip
+    """Train; see `Sequential.fit`."""
+    from .history import History
+
+    _require_compiled(model, "fit")
+    batch = _positive("batch_size", 32 if batch_size is None else batch_size)
+    epochs, initial_epoch = _positive("epochs", epochs), _positive("initial_epoch", initial_epoch, 0)
+    validation_freq = _positive("validation_freq", validation_freq)
+    if validation_batch_size is not None:
+        _positive("validation_batch_size", validation_batch_size)
+    watchers = CallbackList(callbacks, add_history=True, model=model)
+    with model.gate:
+        x = _build_for(model, x)
+        train, held = _training_rows(
+            model, x, y, sample_weight, class_weight, validation_split, validation_data
+        )
+        if not model.trainable_variables:
+            raise ValueError("there is nothing to train: all variables are frozen.")
+        epoch = _Epoch(model, train, batch, shuffle)
+        progress = Progress(verbose, epochs, train.n)
+        watchers.set_params({"verbose": progress.verbose, "epochs": epochs, "steps": epoch.steps})
+        model.stop_training = False
+        watchers.on_train_begin()
+        history = watchers.history
+        assert isinstance(history, History)
+        try:
+            for number in range(initial_epoch, epochs):
+                watchers.on_epoch_begin(number)
+                progress.epoch_begin(number)
+                logs = _train_epoch(epoch, number, watchers, progress)
+                model.epochs_done += 1
+                if held is not None and (number + 1) % validation_freq == 0:
+                    _evaluate_rows(model, held)
+                    logs.update(epoch.measures.read("val_"))
+                watchers.on_epoch_end(number, logs)
+                progress.epoch_end(logs)
+                if model.stop_training:
+                    break
+        finally:
+            progress.close()
+        watchers.on_train_end()
+    return history
+
+
+def _training_rows(
+    model: Sequential, x: Any, y: Any, sample_weight: Any, class_weight: Any, validation_split: float,
+    validation_data: Any,
+) -> tuple[_Rows, _Rows | None]:  # fmt: skip
+    """Check everything, then bind what trains and what validates."""
+    rows, targets, weight = _checked(model, x, y, sample_weight, class_weight)
+    if validation_data is not None:
+        if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
+            raise ValueError(
+                f"validation_data must be (x, y) or (x, y, sample_weight), received "
+                f"{type(validation_data).__name__}"
+                + (f" of length {len(validation_data)}." if hasattr(validation_data, "__len__") else ".")
+            )
+        held = _checked(model, *validation_data, *(None,) * (3 - len(validation_data)), what="validation ")
+        return _Rows(model, rows, targets, weight), _Rows(model, *held)
+    if validation_split == 0:
+        return _Rows(model, rows, targets, weight), None
+    assert model.loss is not None
+    n = split_validation(len(rows), validation_split, targets, model.loss)
+    held_weight = None
+    if sample_weight is not None:  # class weights are for training only
+        held_weight = fold_weights(targets, model.loss, sample_weight, None)
+        assert held_weight is not None
+        held_weight = held_weight[n:]
+    return (
+        _Rows(model, rows[:n], targets[:n], None if weight is None else weight[:n]),
+        _Rows(model, rows[n:], targets[n:], held_weight),
+    )
+
+
+def _train_epoch(epoch: _Epoch, number: int, watchers: CallbackList, progress: Progress) -> Logs:
+    """Run one epoch and return its loss and metrics."""
+    epoch.begin()
+    epoch.measures = measures = _Measures(epoch.model)
+
+    def draw(steps: int, first: int = 0) -> bool:
+        progress.update(min((first + steps) * epoch.batch, epoch.rows.n), measures.read())
+        return True
+
+    hook = draw if progress.verbose == 1 else None
+    if not watchers.has_train_batch_hooks:
+        outcome = epoch.run(0, epoch.steps, hook)
+        if outcome == "diverged":
+            _diverged(epoch, number, epoch.executor.steps_done, watchers, measures)
+        return measures.read()
+    for step in range(epoch.steps):
+        watchers.on_train_batch_begin(step)
+        if epoch.run(step, step + 1, None) == "diverged":
+            _diverged(epoch, number, step, watchers, measures)
+        logs = measures.read()
+        watchers.on_train_batch_end(step, dict(logs))
+        if hook is not None:
+            draw(step + 1)
+        if epoch.model.stop_training:
+            break
+    return measures.read()
+
+
+def _diverged(epoch: _Epoch, number: int, step: int, watchers: CallbackList, measures: _Measures) -> None:
+    """A loss that is not finite: TerminateOnNaN ends the training, else the epoch is undone and this raises."""
+    if watchers.terminates_on_nan is not None:
+        watchers.terminates_on_nan.on_nonfinite_loss(step, measures.read())
+        return
+    epoch.undo()
+    assert watchers.history is not None
+    raise TrainingDiverged(number, step, watchers.history.history)
+
+
+def evaluate(
+    model: Sequential, x: Any, y: Any, batch_size: int | None, verbose: int | str, sample_weight: Any,
+    callbacks: Any, return_dict: bool,
+) -> Any:  # fmt: skip
+    """Return loss and metrics; see `Sequential.evaluate`."""
+    _require_compiled(model, "evaluate")
+    if batch_size is not None:
+        _positive("batch_size", batch_size)
+    watchers = CallbackList(callbacks, model=model)
+    with model.gate:
+        rows = _Rows(model, *_checked(model, _build_for(model, x), y, sample_weight))
+        measures = _Measures(model)
+        progress = Progress(verbose, None, rows.n, label="Evaluate")
+        try:
+            watchers.on_test_begin()
+            watchers.on_test_batch_begin(0)
+            _evaluate_rows(model, rows)
+            logs = measures.read()
+            watchers.on_test_batch_end(0, dict(logs))
+            watchers.on_test_end(dict(logs))
+            progress.epoch_end(logs)
+        finally:
+            progress.close()
+    return _returned(logs, return_dict)
+
+
+def _returned(logs: Logs, return_dict: bool) -> Any:
+    """A dict, a list, or the loss alone, as in Keras."""
+    if return_dict:
+        return logs
+    values = list(logs.values())
+    return values if len(values) > 1 else values[0]
+
+
+def train_on_batch(
+    model: Sequential, x: Any, y: Any, sample_weight: Any, class_weight: Mapping[int, float] | str | None,
+    return_dict: bool,
+) -> Any:  # fmt: skip
+    """Make one update; see `Sequential.train_on_batch`."""
+    _require_compiled(model, "train_on_batch")
+    with model.gate:
+        rows = _Rows(model, *_checked(model, _build_for(model, x), y, sample_weight, class_weight))
+        epoch = _Epoch(model, rows, rows.n, shuffle=False)
+        epoch.begin()
+        outcome = epoch.run(0, 1, None)
+        logs = _Measures(model).read()
+        if outcome == "diverged":
+            epoch.undo()
+            raise TrainingDiverged(0, 0, {})
+    return _returned(logs, return_dict)
+
+
+def predict(
+    model: Sequential, x: Any, batch_size: int | None, verbose: int | str, callbacks: Any
+) -> Array:
+    """Return outputs; see `Sequential.predict`."""
+    if batch_size is not None:
+        _positive("batch_size", batch_size)
+    rows = rows_of(_build_for(model, x), model._shapes()[0])
+    executor = model.executor()
+    watchers = CallbackList(callbacks, model=model)
+    progress = Progress(verbose, None, len(rows), label="Predict")
+    try:
+        watchers.on_predict_begin()
+        watchers.on_predict_batch_begin(0)
+        threads = runtime.threads_for(executor.flops(False) * len(rows))
+        outputs: list[Array] = executor.predict([rows], threads)
+        watchers.on_predict_batch_end(0)
+        watchers.on_predict_end()
+    finally:
+        progress.close()
+    return outputs[0]
+
+
+def call(model: Sequential, x: Any) -> Array:
+    """Return outputs for rows or a single row; see `Sequential.__call__`."""
+    shape = model._shapes()[0]
+    array = array_of(x, "x")
+    if array.shape == shape:
+        outputs: list[Array] = model.executor().predict([array[np.newaxis]], 1)
+        return outputs[0][0]
+    rows = rows_of(array, shape)
+    executor = model.executor()
+    outputs = executor.predict([rows], runtime.threads_for(executor.flops(False) * len(rows)))
+    return outputs[0]
