@@ -35,24 +35,30 @@ inline void multiply(Vec<T> (&acc)[R][V], const T* x, size_t x_stride, const T* 
   }
 }
 
-// y = x w, finished in registers: bias, ReLU, or the ReLU mask of the layer below.
+enum class Finish { none, relu, mask };
+
+// y = x w, started from the bias and finished in registers: ReLU, or the ReLU mask of the layer below.
+template <Finish kFinish>
 struct ProductTile {
   template <class T, size_t R, size_t V>
   static void run(const deltaprop::Product<T>& p, size_t row) {
-    Vec<T> acc[R][V] = {};
+    T* const y = p.y + row * p.y_stride;
+    Vec<T> acc[R][V];
+    for (size_t i = 0; i < R; ++i)
+      for (size_t v = 0; v < V; ++v) {
+        const size_t j = v * kLanes<T>;
+        acc[i][v] = p.bias ? load(p.bias + j) : p.accumulate ? load(y + i * p.y_stride + j) : Vec<T>{};
+      }
     multiply<T, R, V, false>(acc, p.x + row * p.x_stride, p.x_stride, p.w, V * kLanes<T>, p.depth);
-    for (size_t i = 0; i < R; ++i) {
-      T* y = p.y + (row + i) * p.y_stride;
+    for (size_t i = 0; i < R; ++i)
       for (size_t v = 0; v < V; ++v) {
         const size_t j = v * kLanes<T>;
         Vec<T> z = acc[i][v];
-        if (p.bias) z = z + load(p.bias + j);
-        if (p.relu) z = max(Vec<T>{}, z);
-        if (p.accumulate) z = load(y + j) + z;
-        if (p.mask) z = select<T>(load(p.mask + (row + i) * p.mask_stride + j) > Vec<T>{}, z, Vec<T>{});
-        store(y + j, z);
+        if (kFinish == Finish::relu) z = max(Vec<T>{}, z);
+        if (kFinish == Finish::mask)
+          z = select<T>(load(p.mask + (row + i) * p.mask_stride + j) > Vec<T>{}, z, Vec<T>{});
+        store(y + i * p.y_stride + j, z);
       }
-    }
   }
 };
 
@@ -103,7 +109,9 @@ inline void run_panel(const P& p, size_t first, size_t last) {
 
 template <class T>
 void product(const deltaprop::Product<T>& p) {
-  run_panel<ProductTile, T>(p, 0, p.rows);
+  if (p.relu) return run_panel<ProductTile<Finish::relu>, T>(p, 0, p.rows);
+  if (p.mask) return run_panel<ProductTile<Finish::mask>, T>(p, 0, p.rows);
+  run_panel<ProductTile<Finish::none>, T>(p, 0, p.rows);
 }
 
 template <class T>
@@ -127,11 +135,37 @@ void add_bias(const T* z, const T* bias, T* y, size_t n) {
   for (size_t j = 0; j < n; j += kLanes<T>) store(y + j, load(z + j) + load(bias + j));
 }
 
-// t = w' for a (rows, n) piece of a panel; both sides are written in whole cache lines' worth of columns.
+// One step of a transpose in registers: swaps the upper right and lower left blocks of size kSize of two rows.
+template <class T, size_t kSize, size_t... kLane>
+inline void swap_blocks(Vec<T>& a, Vec<T>& b, Indices<kLane...>) {
+  const Vec<T> low = __builtin_shufflevector(a, b, (kLane & kSize ? kLane - kSize + kLanes<T> : kLane)...);
+  b = __builtin_shufflevector(a, b, (kLane & kSize ? kLane + kLanes<T> : kLane + kSize)...);
+  a = low;
+}
+
+template <class T, size_t kSize = 1>
+inline void transpose_block(Vec<T> (&rows)[kLanes<T>]) {
+  if constexpr (kSize < kLanes<T>) {
+    for (size_t i = 0; i < kLanes<T>; ++i)
+      if (!(i & kSize)) swap_blocks<T, kSize>(rows[i], rows[i + kSize], MakeIndices<kLanes<T>>{});
+    transpose_block<T, 2 * kSize>(rows);
+  }
+}
+
+// t = w' for a (rows, n) piece of a panel, in square blocks of registers; what is left at the edges goes one by one.
 template <class T>
 void transpose(const T* w, size_t w_stride, size_t rows, size_t n, T* t, size_t t_stride) {
-  for (size_t j = 0; j < n; ++j)
-    for (size_t i = 0; i < rows; ++i) t[j * t_stride + i] = w[i * w_stride + j];
+  constexpr size_t L = kLanes<T>;
+  const size_t whole_rows = rows / L * L, whole_n = n / L * L;
+  for (size_t i = 0; i < whole_rows; i += L)
+    for (size_t j = 0; j < whole_n; j += L) {
+      Vec<T> block[L];
+      for (size_t k = 0; k < L; ++k) block[k] = load(w + (i + k) * w_stride + j);
+      transpose_block<T>(block);
+      for (size_t k = 0; k < L; ++k) store(t + (j + k) * t_stride + i, block[k]);
+    }
+  for (size_t i = 0; i < rows; ++i)
+    for (size_t j = i < whole_rows ? whole_n : 0; j < n; ++j) t[j * t_stride + i] = w[i * w_stride + j];
 }
 
 }  // namespace

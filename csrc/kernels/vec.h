@@ -134,6 +134,14 @@ inline Vec<T> abs(Vec<T> a) {
   return reinterpret_cast<Vec<T>>(reinterpret_cast<Mask<T>>(a) & ~sign);
 }
 
+// MakeIndices<n> is (or derives from) Indices<0, 1, ..., n - 1>, for shuffles.
+template <size_t... kIndex>
+struct Indices {};
+template <size_t n, size_t... kIndex>
+struct MakeIndices : MakeIndices<n - 1, n - 1, kIndex...> {};
+template <size_t... kIndex>
+struct MakeIndices<0, kIndex...> : Indices<kIndex...> {};
+
 // 0, 1, 2, ...
 template <class T>
 inline Vec<T> iota() {
