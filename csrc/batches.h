@@ -9,6 +9,8 @@
 
 namespace deltaprop {
 
+size_t bytes(Scalar type);
+
 struct Source {
   const char* data = nullptr;
   Scalar type = Scalar::float32;
@@ -22,14 +24,18 @@ struct Source {
   template <class T>
   void read(std::int64_t i, T* to, size_t padded, const Kernels<T>& kernels) const;
 
+  // Asks for row i to be brought nearer.
+  void prefetch(std::int64_t i) const {
+    if (!offsets.empty()) return;
+    for (size_t at = 0; at < width * bytes(type); at += 64) __builtin_prefetch(row(i) + at, 0, 2);
+  }
+
   // A row can be read where it lies, without a copy.
   template <class T>
   bool in_place() const;
 
   bool all_finite() const;
 };
-
-size_t bytes(Scalar type);
 
 // What one call works on, in the order of the plan's inputs, targets and weights. A source without data is left out; a weight
 // left out means ones.

@@ -73,16 +73,6 @@ void gather(Workspace<T>& work, int buffer, const Source& source, const std::int
   }
 }
 
-template <class T>
-void gather(Workspace<T>& work, const std::vector<int>& buffers, const std::vector<Source>& sources,
-            const std::int64_t* order, size_t start, size_t rows, const Team& team) {
-  for (size_t i = 0; i < buffers.size(); ++i)
-    if (sources[i].data)
-      each_rows(rows, work.kernels->tile_rows, team, [&](size_t from, size_t to) {
-        gather(work, buffers[i], sources[i], order, start, from, to);
-      });
-}
-
 }  // namespace
 
 template <class T>
@@ -115,8 +105,9 @@ double Executor<T>::flops(bool training) const {
   double sum = 0;
   for (const Op& op : plan_.ops) {
     const bool forward = op.kind == Kind::dense;
-    if (!forward && !(training && (op.kind == Kind::dense_grad_w || op.kind == Kind::dense_grad_x))) continue;
-    const int matrix = op.kind == Kind::dense_grad_w ? op.out[0] : op.in[1];
+    const bool weights = op.kind == Kind::dense_grad_w || op.kind == Kind::dense_update;
+    if (!forward && !(training && (weights || op.kind == Kind::dense_grad_x))) continue;
+    const int matrix = weights ? op.out[0] : op.in[1];
     sum += 2.0 * static_cast<double>(plan_.buffers[static_cast<size_t>(matrix)].width());
   }
   return sum;
@@ -151,6 +142,12 @@ PassResult Executor<T>::run(const Pass& pass) {
 
   std::atomic<bool> stop{false}, diverged{false};
   std::atomic<size_t> steps{pass.first_step};
+  const auto run_ops = [&](size_t first, size_t last, const Position& at, Team& team) {
+    for (size_t i = first; i < last; ++i) {
+      if (barriers_[i]) team.sync();
+      execute(plan_.ops[i], work, at, team);
+    }
+  };
   const auto worker = [&](Team& team) {
     auto last_look = std::chrono::steady_clock::now();
     size_t blocks = 0;
@@ -172,28 +169,17 @@ PassResult Executor<T>::run(const Pass& pass) {
         }
         team.sync();  // the block before is done with what the next one overwrites
         if (stop) return;
-        const size_t start = s * pass.batch + at.first_row;
-        gather(work, plan_.inputs, pass.data->inputs, pass.order, start, at.rows, team);
-        gather(work, plan_.targets, pass.data->targets, pass.order, start, at.rows, team);
-        gather(work, plan_.weights, pass.data->weights, pass.order, start, at.rows, team);
+        gather_block(pass, s * pass.batch + at.first_row, at.rows, team);
         team.sync();
-        for (size_t i = 0; i < end_of_block; ++i) {
-          if (barriers_[i]) team.sync();
-          execute(plan_.ops[i], work, at, team);
-        }
-      }
-      if (!pass.update) {
-        if (team.thread == 0) steps = s + 1;
-        continue;
-      }
-      if (team.thread == 0)
-        for (int counter : plan_.objective)
-          if (!std::isfinite(work.sums[static_cast<size_t>(counter)][0])) diverged = true;
-      team.sync();  // nobody reads the old weights any more
-      if (diverged) return;
-      for (size_t i = plan_.begin(Span::update); i < plan_.end(Span::update); ++i) {
-        if (barriers_[i]) team.sync();
-        execute(plan_.ops[i], work, at, team);
+        run_ops(0, end_of_block, at, team);
+        if (!pass.update) continue;
+        if (team.thread == 0)
+          for (int counter : plan_.objective)
+            if (!std::isfinite(work.sums[static_cast<size_t>(counter)][0])) diverged = true;
+        team.sync();  // nobody reads the old weights any more
+        if (diverged) return;
+        for (size_t i = plan_.begin(Span::update); i < plan_.end(Span::update); ++i)
+          if (at.last_block() || Plan::forms_gradient(plan_.ops[i].kind)) run_ops(i, i + 1, at, team);
       }
       if (team.thread == 0) steps = s + 1;
     }
@@ -213,6 +199,24 @@ bool Executor<T>::parameters_are_finite() const {
     for (size_t i = 0; i < w.size(); ++i) sum += w.data[i] - w.data[i];
   }
   return sum == 0;
+}
+
+// Rows [start, start + rows) of the pass, and a hint to the caches which rows come next.
+template <class T>
+void Executor<T>::gather_block(const Pass& pass, size_t start, size_t rows, const Team& team) {
+  const auto gather_all = [&](const std::vector<int>& buffers, const std::vector<Source>& sources) {
+    for (size_t i = 0; i < buffers.size(); ++i) {
+      if (!sources[i].data) continue;
+      each_rows(rows, kernels_.tile_rows, team, [&](size_t from, size_t to) {
+        gather(training_, buffers[i], sources[i], pass.order, start, from, to);
+        for (size_t next = start + rows + from; next < std::min(start + rows + to, pass.samples); ++next)
+          sources[i].prefetch(pass.order ? pass.order[next] : static_cast<std::int64_t>(next));
+      });
+    }
+  };
+  gather_all(plan_.inputs, pass.data->inputs);
+  gather_all(plan_.targets, pass.data->targets);
+  gather_all(plan_.weights, pass.data->weights);
 }
 
 // Buffers whose lives do not overlap share memory, and dropout passes its input through.

@@ -9,6 +9,9 @@
 namespace deltaprop {
 namespace {
 
+// Rows of a gradient that dense_update forms at a time: whole blocks for the transpose, and few enough for the L1 cache.
+constexpr size_t kChunkRows = 32;
+
 template <class T>
 class Case {
  public:
@@ -36,6 +39,8 @@ class Case {
       case Kind::clip_norm: return clip_norm();
       case Kind::clip_value: return clip_value();
       case Kind::update: return update();
+      case Kind::dense_update: return dense_update();
+      case Kind::bias_update: return bias_update();
       case Kind::count: break;
     }
   }
@@ -206,25 +211,31 @@ class Case {
     });
   }
 
+  // Rows [from, to) of panel p of the gradient of a matrix shaped like w, written to g.
+  void weight_gradient(const Variable<T>& w, int x, int dz, size_t p, size_t from, size_t to, T* g, bool accumulate) const {
+    const Packed<T>& packed = w.main();
+    // The long side runs along the vectors: that of dz, or for narrow layers that of x.
+    const int scalar = w.transposed() ? dz : x, vector = w.transposed() ? x : dz;
+    OuterProduct<T> product{};
+    product.x = row(scalar, 0) + from;
+    product.dy = row(vector, 0) + packed.panels.first(p);
+    product.g = g;
+    product.x_stride = place(scalar).stride;
+    product.dy_stride = place(vector).stride;
+    product.rows = at_.rows;
+    product.depth = to - from;
+    product.width = packed.panels.width(p);
+    product.valid = packed.valid(p);
+    product.accumulate = accumulate;
+    kernels_.outer_product(product);
+  }
+
   void dense_grad_w() const {
     const Variable<T>& gradient = variable(out(0));
     const Packed<T>& g = gradient.main();
-    // The long side runs along the vectors: that of dz, or for narrow layers that of x.
-    const int scalar = gradient.transposed() ? in(1) : in(0), vector = gradient.transposed() ? in(0) : in(1);
     each_piece(g, [&](size_t p, size_t from, size_t to) {
-      OuterProduct<T> product{};
-      product.x = row(scalar, 0);
-      product.dy = row(vector, 0) + g.panels.first(p);
-      product.g = g.panel(p);
-      product.x_stride = place(scalar).stride;
-      product.dy_stride = place(vector).stride;
-      product.rows = at_.rows;
-      product.first = from;
-      product.last = to;
-      product.width = g.panels.width(p);
-      product.valid = g.valid(p);
-      product.accumulate = accumulate();
-      kernels_.outer_product(product);
+      T* rows = g.panel(p) + from * g.panels.width(p);
+      weight_gradient(gradient, in(0), in(1), p, from, to, rows, accumulate());
     });
     if (out(1) >= 0) bias_grad(out(1), in(1));
   }
@@ -295,20 +306,51 @@ class Case {
     each_span(g, [&](size_t at, size_t n) { kernels_.clip(g.data + at, static_cast<T>(op_.attributes[0]), n); });
   }
 
+  // One optimiser step on n elements from `at` on; slots are out(first_slot), ...
+  void update_span(const Packed<T>& w, size_t at, size_t n, const T* g, size_t first_slot) const {
+    UpdateSpan<T> u{};
+    u.w = w.data + at;
+    u.g = g;
+    for (size_t i = first_slot; i < op_.out.size(); ++i) u.slot[i - first_slot] = variable(out(i)).main().data + at;
+    u.n = n;
+    u.rate = at_.scalars[0];
+    u.decay = at_.scalars[1] * op_.attributes[0];
+    u.constants = op_.attributes.data() + 1;
+    kernels_.update[static_cast<size_t>(op_.function)](u);
+  }
+
   void update() const {
     const Variable<T>& w = variable(in(0));
     each_span(w.main(), [&](size_t at, size_t n) {
-      UpdateSpan<T> u{};
-      u.w = w.main().data + at;
-      u.g = variable(in(1)).main().data + at;
-      for (size_t i = 1; i < op_.out.size(); ++i) u.slot[i - 1] = variable(out(i)).main().data + at;
-      u.n = n;
-      u.rate = at_.scalars[0];
-      u.decay = at_.scalars[1] * op_.attributes[0];
-      u.constants = op_.attributes.data() + 1;
-      kernels_.update[static_cast<size_t>(op_.function)](u);
+      update_span(w.main(), at, n, variable(in(1)).main().data + at, 1);
     });
     if (w.has_mirror()) each_piece(w.main(), [&](size_t p, size_t from, size_t to) { w.refresh_mirror(p, from, to); });
+  }
+
+  // A few rows of the gradient at a time, which are used up while they are in the L1 cache.
+  void dense_update() const {
+    const Variable<T>& w = variable(in(2));
+    const Packed<T>& main = w.main();
+    const Packed<T>& sums = variable(out(1)).main();
+    alignas(64) T scratch[kChunkRows * 256 / sizeof(T)];  // the widest panel of any level has four units
+    each_piece(main, [&](size_t p, size_t first, size_t last) {
+      const size_t width = main.panels.width(p);
+      for (size_t from = first; from < last; from += kChunkRows) {
+        const size_t to = std::min(last, from + kChunkRows), at = main.depth * main.panels.first(p) + from * width;
+        T* g = at_.rows == at_.batch_rows ? scratch : sums.data + at;
+        weight_gradient(w, in(0), in(1), p, from, to, g, at_.first_row > 0);
+        if (!at_.last_block()) continue;
+        update_span(main, at, (to - from) * width, g, 2);
+        if (w.has_mirror()) w.refresh_mirror(p, from, to);
+      }
+    });
+  }
+
+  void bias_update() const {
+    bias_grad(out(1), in(0));
+    if (!at_.last_block()) return;
+    const Packed<T>& b = variable(in(1)).main();
+    each_span(b, [&](size_t at, size_t n) { update_span(b, at, n, variable(out(1)).main().data + at, 2); });
   }
 
   const Op& op_;
@@ -338,7 +380,9 @@ Cut cut_of(const Workspace<T>& work, const Op& op, int buffer, bool written) {
       return packed.panels.count == 1 ? Cut::rows : Cut::whole;
     }
     case Kind::dense_grad_w:
-    case Kind::bias_grad: return b.of_variable() ? Cut::pieces : Cut::whole;
+    case Kind::bias_grad:
+    case Kind::dense_update:
+    case Kind::bias_update: return b.of_variable() ? Cut::pieces : Cut::whole;
     case Kind::add_bias: return b.of_variable() ? Cut::whole : Cut::rows;
     default:
       if (b.of_variable()) return Cut::pieces;

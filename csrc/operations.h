@@ -39,6 +39,7 @@ struct Position {
   std::uint64_t step = 0;
   std::uint32_t seed = 0;
   bool training = false;
+  bool last_block() const { return first_row + rows == batch_rows; }
   const double* scalars = nullptr;  // of this step: the rate with the optimiser's corrections, the plain learning rate
 };
 

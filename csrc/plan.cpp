@@ -11,7 +11,8 @@ const char* const kRoles[] = {"input", "target",    "weight",   "activation", "d
 const char* const kKinds[] = {"dense",        "add_bias",     "activation",   "softmax",   "dropout",
                               "loss",         "reduce",       "penalty",      "activation_grad", "softmax_grad",
                               "dropout_grad", "dense_grad_w", "bias_grad",    "dense_grad_x", "penalty_grad",
-                              "square_sum",   "clip_norm",    "clip_value",   "update"};
+                              "square_sum",   "clip_norm",    "clip_value",   "update",    "dense_update",
+                              "bias_update"};
 const char* const kActivations[] = {"linear", "relu", "sigmoid", "tanh"};
 const char* const kLosses[] = {"mse",
                                "mae",
@@ -68,6 +69,8 @@ Arity arity(Kind kind) {
     case Kind::clip_norm: return {2, kAny, 1, 1, 1};
     case Kind::clip_value: return {1, 1, 1, 1, 1};
     case Kind::update: return {2, 2, 1, 4, 1};
+    case Kind::dense_update: return {3, 3, 2, 5, 1};
+    case Kind::bias_update: return {2, 2, 2, 5, 1};
     case Kind::count: break;
   }
   return {};
@@ -109,7 +112,8 @@ void check_op(const Plan& plan, size_t i) {
   check(op.attributes.size() >= a.attributes, i, plan, "too few attributes");
   switch (op.kind) {
     case Kind::dense: check_matrix(plan, i, op.in[0], op.in[1], op.out[0]); break;
-    case Kind::dense_grad_w: check_matrix(plan, i, op.in[0], op.out[0], op.in[1]); break;
+    case Kind::dense_grad_w:
+    case Kind::dense_update: check_matrix(plan, i, op.in[0], op.out[0], op.in[1]); break;
     case Kind::dense_grad_x: check_matrix(plan, i, op.out[0], op.in[1], op.in[0]); break;
     case Kind::reduce:
     case Kind::penalty:
@@ -151,7 +155,7 @@ Kind kind_of(const std::string& name) { return static_cast<Kind>(index_of(kKinds
 
 int function_of(Kind kind, const std::string& name) {
   if (kind == Kind::loss) return index_of(kLosses, name, "loss");
-  if (kind == Kind::update) return index_of(kOptimizers, name, "optimizer");
+  if (kind == Kind::update || Plan::forms_gradient(kind)) return index_of(kOptimizers, name, "optimizer");
   return index_of(kActivations, name.empty() ? "linear" : name, "activation");
 }
 

@@ -58,6 +58,8 @@ enum class Kind {
   clip_norm,        // g s ... -> g            g limit / max(limit, sqrt(sum s)); attributes: limit
   clip_value,       // g -> g                  attributes: limit
   update,           // w g -> w slots ...      attributes: decay, the optimiser's constants
+  dense_update,     // x dz w -> w g slots ... dense_grad_w and update in one; g holds sums between blocks of a long batch
+  bias_update,      // dz b -> b g slots ...   bias_grad and update in one
   count
 };
 
@@ -77,6 +79,9 @@ struct Plan {
   std::array<size_t, 5> span{};  // span s holds the ops [span[s], span[s + 1])
   std::vector<int> inputs, targets, weights, outputs;  // buffers; weights[i] belongs to targets[i]
   std::vector<int> objective;                          // the counters whose sum is minimised
+
+  // Whether an operation of the update span forms a gradient, so that every block of a batch runs it.
+  static bool forms_gradient(Kind kind) { return kind == Kind::dense_update || kind == Kind::bias_update; }
 
   size_t begin(Span s) const { return span[static_cast<size_t>(s)]; }
   size_t end(Span s) const { return span[static_cast<size_t>(s) + 1]; }

@@ -68,7 +68,7 @@ void softmax(const T* z, T* p, size_t n) {
   const T lowest = -static_cast<T>(__builtin_inf());
   Lanes16<T> largest(lowest);
   for (size_t j = 0; j < n; j += kLanes<T>) largest.raise(j, select<T>(before<T>(j, n), load(z + j), broadcast(lowest)));
-  const Vec<T> shift = broadcast(largest.maximum());
+  const Vec<T> shift = largest.maximum();
 
   Lanes16<T> sum(0);
   const size_t padded = to_units<T>(n);
@@ -77,7 +77,7 @@ void softmax(const T* z, T* p, size_t n) {
     sum.add(j, e);
     store(p + j, e);
   }
-  const Vec<T> total = broadcast(sum.sum());
+  const Vec<T> total = sum.sum();
   for (size_t j = 0; j < padded; j += kLanes<T>) store(p + j, load(p + j) / total);
 }
 
@@ -87,7 +87,7 @@ void softmax_grad(const T* dp, const T* p, T* dz, size_t n) {
   Lanes16<T> dot(0);
   for (size_t j = 0; j < n; j += kLanes<T>)
     dot.add(j, select<T>(before<T>(j, n), load(dp + j) * load(p + j), Vec<T>{}));
-  const Vec<T> mean = broadcast(dot.sum());
+  const Vec<T> mean = dot.sum();
   for (size_t j = 0; j < to_units<T>(n); j += kLanes<T>)
     store(dz + j, select<T>(before<T>(j, n), load(p + j) * (load(dp + j) - mean), Vec<T>{}));
 }

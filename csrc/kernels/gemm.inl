@@ -27,12 +27,18 @@ template <class T, size_t R, size_t V, bool kOverRows>
 inline void multiply(Vec<T> (&acc)[R][V], const T* x, size_t x_stride, const T* w, size_t w_stride, size_t depth) {
   for (size_t k = 0; k < depth; ++k, w += w_stride) {
     Vec<T> row[V];
-    for (size_t v = 0; v < V; ++v) row[v] = load(w + v * kLanes<T>);
-    for (size_t i = 0; i < R; ++i) {
+    unroll<V>([&](auto v) { row[v] = load(w + v * kLanes<T>); });
+    unroll<R>([&](auto i) {
       const Vec<T> a = broadcast(kOverRows ? x[k * x_stride + i] : x[i * x_stride + k]);
-      for (size_t v = 0; v < V; ++v) acc[i][v] = fma(a, row[v], acc[i][v]);
-    }
+      unroll<V>([&](auto v) { acc[i][v] = fma(a, row[v], acc[i][v]); });
+    });
   }
+}
+
+// f(acc[i][v], i, column of v) for the whole tile.
+template <class T, size_t R, size_t V, class F>
+inline void each_accumulator(Vec<T> (&acc)[R][V], const F& f) {
+  unroll<R>([&](auto i) { unroll<V>([&](auto v) { f(acc[i][v], i, v * kLanes<T>); }); });
 }
 
 enum class Finish { none, relu, mask };
@@ -44,21 +50,20 @@ struct ProductTile {
   static void run(const deltaprop::Product<T>& p, size_t row) {
     T* const y = p.y + row * p.y_stride;
     Vec<T> acc[R][V];
-    for (size_t i = 0; i < R; ++i)
-      for (size_t v = 0; v < V; ++v) {
-        const size_t j = v * kLanes<T>;
-        acc[i][v] = p.bias ? load(p.bias + j) : p.accumulate ? load(y + i * p.y_stride + j) : Vec<T>{};
-      }
+    if (p.bias) {
+      each_accumulator<T>(acc, [&](Vec<T>& a, size_t, size_t j) { a = load(p.bias + j); });
+    } else if (p.accumulate) {
+      each_accumulator<T>(acc, [&](Vec<T>& a, size_t i, size_t j) { a = load(y + i * p.y_stride + j); });
+    } else {
+      each_accumulator<T>(acc, [](Vec<T>& a, size_t, size_t) { a = Vec<T>{}; });
+    }
     multiply<T, R, V, false>(acc, p.x + row * p.x_stride, p.x_stride, p.w, V * kLanes<T>, p.depth);
-    for (size_t i = 0; i < R; ++i)
-      for (size_t v = 0; v < V; ++v) {
-        const size_t j = v * kLanes<T>;
-        Vec<T> z = acc[i][v];
-        if (kFinish == Finish::relu) z = max(Vec<T>{}, z);
-        if (kFinish == Finish::mask)
-          z = select<T>(load(p.mask + (row + i) * p.mask_stride + j) > Vec<T>{}, z, Vec<T>{});
-        store(y + i * p.y_stride + j, z);
-      }
+    each_accumulator<T>(acc, [&](Vec<T>& a, size_t i, size_t j) {
+      if (kFinish == Finish::relu) a = max(Vec<T>{}, a);
+      if (kFinish == Finish::mask)
+        a = select<T>(load(p.mask + (row + i) * p.mask_stride + j) > Vec<T>{}, a, Vec<T>{});
+      store(y + i * p.y_stride + j, a);
+    });
   }
 };
 
@@ -67,16 +72,17 @@ struct OuterProductTile {
   template <class T, size_t R, size_t V>
   static void run(const deltaprop::OuterProduct<T>& p, size_t k) {
     constexpr size_t width = V * kLanes<T>;
-    T* g = p.g + k * width;
-    Vec<T> acc[R][V] = {};
-    if (p.accumulate)
-      for (size_t i = 0; i < R; ++i)
-        for (size_t v = 0; v < V; ++v) acc[i][v] = load(g + i * width + v * kLanes<T>);
-    multiply<T, R, V, true>(acc, p.x + k, p.x_stride, p.dy, p.dy_stride, p.rows);
-    for (size_t i = 0; i < R; ++i) {
-      for (size_t v = 0; v < V; ++v) store(g + i * width + v * kLanes<T>, acc[i][v]);
-      for (size_t j = p.valid; j < width; ++j) g[i * width + j] = 0;
+    T* const g = p.g + k * width;
+    Vec<T> acc[R][V];
+    if (p.accumulate) {
+      each_accumulator<T>(acc, [&](Vec<T>& a, size_t i, size_t j) { a = load(g + i * width + j); });
+    } else {
+      each_accumulator<T>(acc, [](Vec<T>& a, size_t, size_t) { a = Vec<T>{}; });
     }
+    multiply<T, R, V, true>(acc, p.x + k, p.x_stride, p.dy, p.dy_stride, p.rows);
+    each_accumulator<T>(acc, [&](Vec<T>& a, size_t i, size_t j) { store(g + i * width + j, a); });
+    for (size_t i = 0; p.valid < width && i < R; ++i)
+      for (size_t j = p.valid; j < width; ++j) g[i * width + j] = 0;
   }
 };
 
@@ -90,33 +96,34 @@ inline void run_tile(const P& p, size_t at, size_t rows) {
 
 // The rows spread evenly over tiles: 6, 6, 5, 5 and never 6, 6, 6, 4.
 template <class Tile, class T, size_t V, class P>
-inline void run_tiles(const P& p, size_t first, size_t last) {
-  for (size_t tiles = (last - first + kTileRows - 1) / kTileRows; first < last; --tiles) {
-    const size_t rows = (last - first + tiles - 1) / tiles;
-    run_tile<Tile, T, V>(p, first, rows);
-    first += rows;
+inline void run_tiles(const P& p, size_t n) {
+  size_t at = 0;
+  for (size_t tiles = (n + kTileRows - 1) / kTileRows; tiles > 0; --tiles) {
+    const size_t rows = (n - at + tiles - 1) / tiles;
+    run_tile<Tile, T, V>(p, at, rows);
+    at += rows;
   }
 }
 
 // Picks the instance for the panel's width, which is a whole number of units.
 template <class Tile, class T, size_t V = kPanelVectors, class P>
-inline void run_panel(const P& p, size_t first, size_t last) {
+inline void run_panel(const P& p, size_t n) {
   if constexpr (V > 64 / kVectorBytes) {
-    if (p.width < V * kLanes<T>) return run_panel<Tile, T, V - 64 / kVectorBytes>(p, first, last);
+    if (p.width < V * kLanes<T>) return run_panel<Tile, T, V - 64 / kVectorBytes>(p, n);
   }
-  run_tiles<Tile, T, V>(p, first, last);
+  run_tiles<Tile, T, V>(p, n);
 }
 
 template <class T>
 void product(const deltaprop::Product<T>& p) {
-  if (p.relu) return run_panel<ProductTile<Finish::relu>, T>(p, 0, p.rows);
-  if (p.mask) return run_panel<ProductTile<Finish::mask>, T>(p, 0, p.rows);
-  run_panel<ProductTile<Finish::none>, T>(p, 0, p.rows);
+  if (p.relu) return run_panel<ProductTile<Finish::relu>, T>(p, p.rows);
+  if (p.mask) return run_panel<ProductTile<Finish::mask>, T>(p, p.rows);
+  run_panel<ProductTile<Finish::none>, T>(p, p.rows);
 }
 
 template <class T>
 void outer_product(const deltaprop::OuterProduct<T>& p) {
-  run_panel<OuterProductTile, T>(p, p.first, p.last);
+  run_panel<OuterProductTile, T>(p, p.depth);
 }
 
 // g += the sum of the rows of dy, in row order.

@@ -14,17 +14,12 @@ template <class T>
 constexpr T kProbabilityEpsilon = static_cast<T>(1e-7);
 
 template <class T>
-inline T log_of(T x) {
-  return log<T>(broadcast(x))[0];
-}
-
-template <class T>
 inline T row_factor(const LossRows<T>& a, size_t r) {
   return a.scale * a.weight[r];
 }
 
 template <class T>
-inline T row_maximum(const T* z, size_t n) {
+inline Vec<T> row_maximum(const T* z, size_t n) {
   const Vec<T> lowest = broadcast(-static_cast<T>(__builtin_inf()));
   Lanes16<T> largest(lowest[0]);
   for (size_t j = 0; j < n; j += kLanes<T>) largest.raise(j, select<T>(before<T>(j, n), load(z + j), lowest));
@@ -133,7 +128,7 @@ void elementwise_loss(const LossRows<T>& a) {
     Lanes16<T> sum(0);
     for (size_t j = 0; j < a.n; j += kLanes<T>)
       sum.add(j, select<T>(before<T>(j, a.n), L::template value<T>(load(p + j), load(z + j), load(y + j)), Vec<T>{}));
-    a.value[r] = sum.sum() * share;
+    a.value[r] = sum.sum()[0] * share;
     if (!a.delta) continue;
     const Vec<T> factor = broadcast(row_factor(a, r) * share);
     T* delta = a.delta + r * a.delta_stride;
@@ -152,7 +147,7 @@ void softmax_sparse_categorical_crossentropy(const LossRows<T>& a) {
     const T* p = a.prediction + r * a.prediction_stride;
     const T* z = a.logits + r * a.logits_stride;
     const size_t label = static_cast<size_t>(a.target[r * a.target_stride]);
-    a.value[r] = (row_maximum(z, a.n) - z[label]) - log_of(row_maximum(p, a.n));
+    a.value[r] = (row_maximum(z, a.n)[0] - z[label]) - log<T>(row_maximum(p, a.n))[0];
     if (!a.delta) continue;
     const T factor = row_factor(a, r);
     T* delta = a.delta + r * a.delta_stride;
@@ -167,16 +162,16 @@ void softmax_categorical_crossentropy(const LossRows<T>& a) {
     const T* p = a.prediction + r * a.prediction_stride;
     const T* z = a.logits + r * a.logits_stride;
     const T* y = a.target + r * a.target_stride;
-    const Vec<T> largest = broadcast(row_maximum(z, a.n)), log_norm = broadcast(log_of(row_maximum(p, a.n)));
+    const Vec<T> largest = row_maximum(z, a.n), log_norm = log<T>(row_maximum(p, a.n));
     Lanes16<T> sum(0), mass(0);
     for (size_t j = 0; j < a.n; j += kLanes<T>) {
       const auto inside = before<T>(j, a.n);
       sum.add(j, select<T>(inside, load(y + j) * ((largest - load(z + j)) - log_norm), Vec<T>{}));
       mass.add(j, select<T>(inside, load(y + j), Vec<T>{}));
     }
-    a.value[r] = sum.sum();
+    a.value[r] = sum.sum()[0];
     if (!a.delta) continue;
-    const Vec<T> factor = broadcast(row_factor(a, r)), total = broadcast(mass.sum());
+    const Vec<T> factor = broadcast(row_factor(a, r)), total = mass.sum();
     T* delta = a.delta + r * a.delta_stride;
     for (size_t j = 0; j < to_units<T>(a.n); j += kLanes<T>)
       store(delta + j, select<T>(before<T>(j, a.n), (load(p + j) * total - load(y + j)) * factor, Vec<T>{}));
@@ -198,7 +193,7 @@ void probability_crossentropy(const LossRows<T>& a) {
     };
     Lanes16<T> mass(0);
     for (size_t j = 0; j < a.n; j += kLanes<T>) mass.add(j, select<T>(before<T>(j, a.n), load(p + j), Vec<T>{}));
-    const Vec<T> total = broadcast(mass.sum());
+    const Vec<T> total = mass.sum();
 
     const auto slope = [&](size_t j, Vec<T> q, Vec<T> clipped) { return select<T>(q == clipped, -target(j) / clipped, Vec<T>{}); };
     const auto clip = [&](Vec<T> q) { return select<T>(q < low, low, select<T>(q > high, high, q)); };
@@ -209,9 +204,9 @@ void probability_crossentropy(const LossRows<T>& a) {
       sum.add(j, select<T>(inside, -target(j) * log<T>(clipped), Vec<T>{}));
       dot.add(j, select<T>(inside, slope(j, q, clipped) * q, Vec<T>{}));
     }
-    a.value[r] = sum.sum();
+    a.value[r] = sum.sum()[0];
     if (!a.delta) continue;
-    const Vec<T> factor = broadcast(row_factor(a, r)) / total, mean = broadcast(dot.sum());
+    const Vec<T> factor = broadcast(row_factor(a, r)) / total, mean = dot.sum();
     T* delta = a.delta + r * a.delta_stride;
     for (size_t j = 0; j < to_units<T>(a.n); j += kLanes<T>) {
       const Vec<T> q = load(p + j) / total;

@@ -59,14 +59,14 @@ struct Product {
   bool accumulate;  // y += instead of y =
 };
 
-// g = x' dy, rows k0 .. k1 of one panel of g.
+// g = x' dy, some rows of one panel of g.
 template <class T>
 struct OuterProduct {
   const T* x;   // (rows, depth)
   const T* dy;  // (rows, width)
-  T* g;         // (depth, width), one panel
+  T* g;         // (depth, width)
   size_t x_stride, dy_stride;
-  size_t rows, first, last, width;
+  size_t rows, depth, width;
   size_t valid;     // columns of the panel that are not padding; the others are set to zero
   bool accumulate;  // continue the sums that g holds
 };

@@ -142,6 +142,22 @@ struct MakeIndices : MakeIndices<n - 1, n - 1, kIndex...> {};
 template <size_t... kIndex>
 struct MakeIndices<0, kIndex...> : Indices<kIndex...> {};
 
+template <size_t kValue>
+struct Constant {
+  constexpr operator size_t() const { return kValue; }
+};
+
+template <class F, size_t... kIndex>
+inline __attribute__((always_inline)) void unroll(const F& f, Indices<kIndex...>) {
+  (f(Constant<kIndex>{}), ...);
+}
+
+// f(0), f(1), ..., f(n - 1) with constants: only then does an array that they index live in registers from the start.
+template <size_t n, class F>
+inline __attribute__((always_inline)) void unroll(const F& f) {
+  unroll(f, MakeIndices<n>{});
+}
+
 // 0, 1, 2, ...
 template <class T>
 inline Vec<T> iota() {
@@ -156,8 +172,14 @@ inline Mask<T> before(size_t j, size_t n) {
   return iota<T>() < broadcast(static_cast<T>(n > j ? n - j : 0));
 }
 
-// Sixteen partial results of a row reduction, lane j taking the columns j, j + 16, ...: the same order, and so the same bits,
-// on every level.
+// Lane i of the result is lane i ^ kDistance of v.
+template <class T, size_t kDistance, size_t... kLane>
+inline Vec<T> exchange(Vec<T> v, Indices<kLane...>) {
+  return __builtin_shufflevector(v, v, (kLane ^ kDistance)...);
+}
+
+// Sixteen partial results of a row reduction, lane j taking the columns j, j + 16, ..., then folded 8-4-2-1: the same order,
+// and so the same bits, on every level.
 template <class T>
 struct Lanes16 {
   static constexpr size_t kCount = 16 / kLanes<T>;
@@ -174,20 +196,30 @@ struct Lanes16 {
     Vec<T>& p = part[column / kLanes<T> % kCount];
     p = max(p, v);
   }
-  template <class Fold>
-  T fold(Fold f) const {
-    T s[16];
-    for (size_t i = 0; i < kCount; ++i) store(s + i * kLanes<T>, part[i]);
-    for (size_t h = 8; h > 0; h /= 2)
-      for (size_t i = 0; i < h; ++i) s[i] = f(s[i], s[i + h]);
-    return s[0];
+  // The result in every lane.
+  Vec<T> sum() const {
+    return fold([](Vec<T> a, Vec<T> b) { return a + b; });
   }
-  T sum() const {
-    return fold([](T a, T b) { return a + b; });
+  Vec<T> maximum() const {
+    return fold([](Vec<T> a, Vec<T> b) { return max(a, b); });
   }
-  // A NaN in any lane is the answer: max must not lose it.
-  T maximum() const {
-    return fold([](T a, T b) { return !(a > b) ? (a != a ? a : b) : a; });
+
+ private:
+  template <class Combine>
+  Vec<T> fold(const Combine& combine) const {
+    Vec<T> whole[kCount];
+    for (size_t i = 0; i < kCount; ++i) whole[i] = part[i];
+    for (size_t half = kCount / 2; half > 0; half /= 2)
+      for (size_t i = 0; i < half; ++i) whole[i] = combine(whole[i], whole[i + half]);
+    return fold_lanes<kLanes<T> / 2>(whole[0], combine);
+  }
+  template <size_t kDistance, class Combine>
+  static Vec<T> fold_lanes(Vec<T> v, const Combine& combine) {
+    if constexpr (kDistance > 0) {
+      v = combine(v, exchange<T, kDistance>(v, MakeIndices<kLanes<T>>{}));
+      return fold_lanes<kDistance / 2>(v, combine);
+    }
+    return v;
   }
 };
 

@@ -53,6 +53,13 @@ def _update(op: Op, i: list[str], o: list[str]) -> str:
     return f"{i[0]} = " + _UPDATES[op.function].format(*o[1:], w=i[0], g=i[1]) + decay
 
 
+def _gradient_update(op: Op, i: list[str], o: list[str]) -> str:
+    """Both lines in one: the gradient, and the update that uses it."""
+    gradient = f"{i[0]}' {i[1]}" if op.kind == "dense_update" else f"sum of the rows of {i[0]}"
+    update = _update(op, [o[0], o[1]], [o[0], *o[2:]])
+    return f"{o[1]} = {gradient},  {update}"
+
+
 def _penalty(op: Op, i: list[str], o: list[str]) -> str:
     l1, l2 = op.attributes
     terms = [f"{l1:g} sum |{i[0]}|"] * bool(l1) + [f"{l2:g} sum {i[0]}^2"] * bool(l2)
@@ -87,14 +94,16 @@ _EQUATIONS: dict[str, Callable[[Op, list[str], list[str]], str]] = {
     ),
     "clip_value": lambda op, i, o: f"{o[0]} = clip({i[0]}, ±{op.attributes[0]:g})",
     "update": _update,
+    "dense_update": _gradient_update,
+    "bias_update": _gradient_update,
 }
 
 
 def _shapes(plan: Plan, op: Op) -> str:
     """The sizes of a matrix product, without the rows."""
-    if op.kind not in ("dense", "dense_grad_w", "dense_grad_x"):
+    if op.kind not in ("dense", "dense_grad_w", "dense_grad_x", "dense_update"):
         return ""
-    matrix = op.outputs[0] if op.kind == "dense_grad_w" else op.inputs[1]
+    matrix = op.outputs[0] if op.kind in ("dense_grad_w", "dense_update") else op.inputs[1]
     n_in, n_out = plan.buffers[matrix].shape
     return f"({n_in}, {n_out})"
 
@@ -108,7 +117,7 @@ def render(plan: Plan) -> str:
     lines = []
     for span in SPANS:
         for k, op in enumerate(plan.spans[span]):
-            fused = op.function if op.kind.startswith("dense") and op.function != "linear" else ""
+            fused = op.function if op.kind.startswith("dense") and op.function not in ("", "linear") else ""
             word = f"{op.kind}.{fused}" if fused else op.function if op.kind == "update" else op.kind
             equation = _EQUATIONS[op.kind](op, names(op.inputs), names(op.outputs))
             shapes = _shapes(plan, op)

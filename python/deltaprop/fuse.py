@@ -47,7 +47,8 @@ class _Rewriter:
 def fuse(plan: Plan) -> Plan:
     """Merge what can be merged, in place, and return the plan.
 
-    Softmax or sigmoid with its cross-entropy; dense with its bias and activation; the weight gradient
+    Softmax or sigmoid with its cross-entropy; dense with its bias and activation; a gradient with the
+    update that alone uses it, which moves behind the whole backward pass, or else the weight gradient
     with the bias gradient; the input gradient with the derivative of the activation below.
     """
     rewriter = _Rewriter(plan)
@@ -57,6 +58,9 @@ def fuse(plan: Plan) -> Plan:
     for op in list(plan.spans["forward"]):
         if op.kind == "dense":
             _merge_dense(rewriter, op)
+    for op in list(plan.spans["update"]):
+        if op.kind == "update":
+            _merge_update(rewriter, op)
     for op in list(plan.spans["backward"]):
         if op.kind == "dense_grad_w":
             _merge_bias_grad(rewriter, op)
@@ -94,6 +98,17 @@ def _merge_dense(rewriter: _Rewriter, dense: Op) -> None:
         dense.function = activation.function
         dense.outputs = activation.outputs
         rewriter.drop(activation)
+
+
+def _merge_update(rewriter: _Rewriter, update: Op) -> None:
+    parameter, gradient = update.inputs
+    users = [op for op in rewriter.plan.ops if gradient in (*op.inputs, *op.outputs) and op is not update]
+    if len(users) != 1 or users[0].kind not in ("dense_grad_w", "bias_grad"):
+        return  # clipped or penalised on the way
+    update.kind = "dense_update" if users[0].kind == "dense_grad_w" else "bias_update"
+    update.inputs = (*users[0].inputs, parameter)
+    update.outputs = (parameter, gradient, *update.outputs[1:])
+    rewriter.drop(users[0])
 
 
 def _merge_bias_grad(rewriter: _Rewriter, grad: Op) -> None:

@@ -1,4 +1,4 @@
-"""The plan in NumPy: one small function per operation, any float type. The textbook, and what every kernel is checked against."""
+"""The plan in NumPy: one small function per operation, any float type; kernels must agree with it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def philox(counter: Sequence[Any], key: tuple[int, int]) -> list[Array]:
 def sigmoid(z: Array) -> Array:
     """1 / (1 + exp(-z)), without overflow on either side."""
     e = np.exp(-np.abs(z))
-    return np.where(z < 0, e, 1) / (1 + e)
+    return np.asarray(np.where(z < 0, e, 1) / (1 + e))
 
 
 def softmax(z: Array) -> Array:
@@ -71,7 +71,7 @@ DERIVATIVES: dict[str, Callable[[Array], Array]] = {
 }
 
 
-# ---- losses: (prediction, target, logits) -> value per row, gradient per row with respect to prediction (or logits)
+# ---- losses: (prediction, target, logits) -> value per row, its gradient by the prediction (or logits)
 
 
 def mse(p: Array, y: Array, z: Array | None) -> tuple[Array, Array]:
@@ -185,7 +185,7 @@ def nesterov(w: Array, g: Array, slots: list[Array], rate: float, constants: Seq
 
 
 def rmsprop(w: Array, g: Array, slots: list[Array], rate: float, constants: Sequence[float]) -> Array:
-    """v = rho v + (1 - rho) g^2; the step rate g / sqrt(v + epsilon), through a momentum where there is a slot for it."""
+    """v = rho v + (1 - rho) g^2; the step rate g / sqrt(v + epsilon), with a momentum where it has a slot."""
     rho, inertia, epsilon = constants
     v = slots[0]
     v[...] = rho * v + (1 - rho) * g * g
@@ -198,7 +198,7 @@ def rmsprop(w: Array, g: Array, slots: list[Array], rate: float, constants: Sequ
     if len(slots) > 1:
         slots[1][...] = inertia * slots[1] + step
         step = slots[1]
-    return w - step
+    return np.asarray(w - step)
 
 
 def adam(w: Array, g: Array, slots: list[Array], rate: float, constants: Sequence[float]) -> Array:
@@ -364,12 +364,29 @@ class ReferenceExecutor:
         limit = self.dtype.type(op.attributes[0])
         self.values[op.outputs[0]] = np.clip(self.values[op.inputs[0]], -limit, limit)
 
+    def _step(self, op: Op, parameter: int, gradient: int, slots: Sequence[int]) -> None:
+        w, arrays = self.values[parameter], [self.values[b] for b in slots]
+        w = w - self.dtype.type(self.scalars[1] * op.attributes[0]) * w
+        new = UPDATES[op.function](
+            w, self.values[gradient], arrays, float(self.scalars[0]), op.attributes[1:]
+        )
+        self.values[parameter] = new.astype(self.dtype)
+
     def _update(self, op: Op) -> None:
-        w, g = (self.values[b] for b in op.inputs)
-        slots = [self.values[b] for b in op.outputs[1:]]
-        decay = self.dtype.type(self.scalars[1] * op.attributes[0])
-        new = UPDATES[op.function](w - decay * w, g, slots, float(self.scalars[0]), op.attributes[1:])
-        self.values[op.outputs[0]] = new.astype(self.dtype)
+        self._step(op, *op.inputs, op.outputs[1:])
+
+    def _dense_update(self, op: Op) -> None:
+        w, g, *slots = op.outputs
+        x, dz = (self.values[b] for b in op.inputs[:2])
+        self._put(op, g, x.T @ dz, sum_of_batch=True)
+        if self.last_block:
+            self._step(op, w, g, slots)
+
+    def _bias_update(self, op: Op) -> None:
+        b, g, *slots = op.outputs
+        self._put(op, g, self.values[op.inputs[0]].sum(axis=0), sum_of_batch=True)
+        if self.last_block:
+            self._step(op, b, g, slots)
 
     # -- runs
 
@@ -379,6 +396,7 @@ class ReferenceExecutor:
     ) -> None:  # fmt: skip
         """Say which rows of which batch comes next."""
         self.first_row, self.batch_rows = first_row, batch_rows
+        self.last_block = first_row + rows == batch_rows
         self.step_number, self.seed, self.training = step, seed, training
         self.scalars = scalars
 
