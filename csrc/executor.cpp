@@ -114,13 +114,18 @@ double Executor<T>::flops(bool training) const {
 }
 
 template <class T>
-void Executor<T>::reserve(size_t rows) {
-  if (rows <= training_.capacity) return;
-  training_.capacity = rows;
-  Arena<T> arena(training_);
-  for (size_t b = 0; b < plan_.buffers.size(); ++b)
-    if (plan_.buffers[b].of_rows()) arena.append(b);
-  arena.allocate();
+void Executor<T>::reserve(size_t rows, unsigned threads) {
+  if (rows > training_.capacity) {
+    training_.capacity = rows;
+    training_.scratch.clear();
+    Arena<T> arena(training_);
+    for (size_t b = 0; b < plan_.buffers.size(); ++b)
+      if (plan_.buffers[b].of_rows()) arena.append(b);
+    arena.allocate();
+  }
+  const size_t panel_bytes = kernels_.panel_units * 64;
+  while (training_.scratch.size() < threads)
+    training_.scratch.push_back(std::make_unique<Slab>(training_.capacity * panel_bytes));
 }
 
 template <class T>
@@ -131,7 +136,7 @@ void Executor<T>::reset_counters() {
 template <class T>
 PassResult Executor<T>::run(const Pass& pass) {
   const size_t block = std::min(pass.batch, kBlockRows);
-  reserve(block);
+  reserve(block, pass.threads);
   Workspace<T>& work = training_;
   for (size_t i = 0; i < plan_.weights.size(); ++i)
     if (!pass.data->weights[i].data) std::fill_n(work.place[static_cast<size_t>(plan_.weights[i])].data, block, T{1});
@@ -348,7 +353,7 @@ void Executor<T>::restore() {
 
 template <class T>
 void Executor<T>::prepare(const Position& at, const std::vector<double>& scalars) {
-  reserve(at.rows);
+  reserve(at.rows, 1);
   position_scalars_ = scalars;
   position_ = at;
   position_.scalars = position_scalars_.data();
@@ -356,6 +361,7 @@ void Executor<T>::prepare(const Position& at, const std::vector<double>& scalars
 
 template <class T>
 void Executor<T>::step(size_t first, size_t last, unsigned threads) {
+  reserve(position_.rows, threads);
   run_team(threads, [&](Team& team) {
     for (size_t i = first; i < last; ++i) {
       team.sync();

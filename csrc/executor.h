@@ -65,7 +65,7 @@ class Executor {
 
  private:
   std::unique_ptr<Workspace<T>> inference_workspace(size_t rows) const;
-  void reserve(size_t rows);
+  void reserve(size_t rows, unsigned threads);
   void gather_block(const Pass& pass, size_t start, size_t rows, const Team& team);
   bool parameters_are_finite() const;
   void predict_block(Workspace<T>& work, const std::vector<Source>& inputs, size_t from, size_t to,

@@ -9,8 +9,10 @@
 namespace deltaprop {
 namespace {
 
-// Rows of a gradient that dense_update forms at a time: whole blocks for the transpose, and few enough for the L1 cache.
-constexpr size_t kChunkRows = 32;
+// A gradient is formed so much at a time: a quarter of the L1 cache, for it is used up with a weight and two slots.
+constexpr size_t kChunkBytes = 8192;
+// More rows than this are packed before they are contracted.
+constexpr size_t kUnpackedRows = 64;
 
 template <class T>
 class Case {
@@ -211,32 +213,54 @@ class Case {
     });
   }
 
-  // Rows [from, to) of panel p of the gradient of a matrix shaped like w, written to g.
-  void weight_gradient(const Variable<T>& w, int x, int dz, size_t p, size_t from, size_t to, T* g, bool accumulate) const {
-    const Packed<T>& packed = w.main();
+  // Forms this thread's part of the gradient of w, a few rows at a time: target(at, n) says where elements [at, at + n) go,
+  // and done(at, n, p, from, to) may use them, as rows [from, to) of panel p, while they are in the L1 cache.
+  template <class Target, class Done>
+  void weight_gradient(const Variable<T>& w, int x, int dz, bool accumulate, const Target& target, const Done& done) const {
+    const Packed<T>& main = w.main();
     // The long side runs along the vectors: that of dz, or for narrow layers that of x.
     const int scalar = w.transposed() ? dz : x, vector = w.transposed() ? x : dz;
-    OuterProduct<T> product{};
-    product.x = row(scalar, 0) + from;
-    product.dy = row(vector, 0) + packed.panels.first(p);
-    product.g = g;
-    product.x_stride = place(scalar).stride;
-    product.dy_stride = place(vector).stride;
-    product.rows = at_.rows;
-    product.depth = to - from;
-    product.width = packed.panels.width(p);
-    product.valid = packed.valid(p);
-    product.accumulate = accumulate;
-    kernels_.outer_product(product);
+    each_piece(main, [&](size_t p, size_t first, size_t last) {
+      OuterProduct<T> product{};
+      product.x_stride = place(scalar).stride;
+      product.width = main.panels.width(p);
+      product.valid = main.valid(p);
+      const T* dy = pack(vector, main.panels.first(p), product.width, &product.dy_stride);
+      const size_t chunk = kChunkBytes / (product.width * sizeof(T));
+      for (size_t from = first; from < last; from += chunk) {
+        const size_t to = std::min(last, from + chunk), n = (to - from) * product.width;
+        const size_t at = main.depth * main.panels.first(p) + from * product.width;
+        product.g = target(at, n);
+        product.depth = to - from;
+        for (size_t r = 0; r < at_.rows; r += kernels_.outer_rows) {
+          product.x = row(scalar, r) + from;
+          product.dy = dy + r * product.dy_stride;
+          product.rows = std::min(kernels_.outer_rows, at_.rows - r);
+          product.accumulate = accumulate || r > 0;
+          kernels_.outer_product(product);
+        }
+        done(at, n, p, from, to);
+      }
+    });
+  }
+
+  // The columns [first, first + width) of a buffer of rows, side by side where there are so many rows that their strides would
+  // cost a page each.
+  const T* pack(int b, size_t first, size_t width, size_t* stride) const {
+    const T* rows = row(b, 0) + first;
+    *stride = place(b).stride;
+    if (at_.rows <= kUnpackedRows) return rows;
+    T* packed = reinterpret_cast<T*>(work_.scratch[team_.thread]->data());
+    for (size_t r = 0; r < at_.rows; ++r) std::copy_n(rows + r * *stride, width, packed + r * width);
+    *stride = width;
+    return packed;
   }
 
   void dense_grad_w() const {
     const Variable<T>& gradient = variable(out(0));
-    const Packed<T>& g = gradient.main();
-    each_piece(g, [&](size_t p, size_t from, size_t to) {
-      T* rows = g.panel(p) + from * g.panels.width(p);
-      weight_gradient(gradient, in(0), in(1), p, from, to, rows, accumulate());
-    });
+    weight_gradient(
+        gradient, in(0), in(1), accumulate(), [&](size_t at, size_t) { return gradient.main().data + at; },
+        [](size_t, size_t, size_t, size_t, size_t) {});
     if (out(1) >= 0) bias_grad(out(1), in(1));
   }
 
@@ -327,23 +351,18 @@ class Case {
     if (w.has_mirror()) each_piece(w.main(), [&](size_t p, size_t from, size_t to) { w.refresh_mirror(p, from, to); });
   }
 
-  // A few rows of the gradient at a time, which are used up while they are in the L1 cache.
+  // The gradient is used up as it is formed; only sums over the blocks of a long batch are kept.
   void dense_update() const {
     const Variable<T>& w = variable(in(2));
-    const Packed<T>& main = w.main();
-    const Packed<T>& sums = variable(out(1)).main();
-    alignas(64) T scratch[kChunkRows * 256 / sizeof(T)];  // the widest panel of any level has four units
-    each_piece(main, [&](size_t p, size_t first, size_t last) {
-      const size_t width = main.panels.width(p);
-      for (size_t from = first; from < last; from += kChunkRows) {
-        const size_t to = std::min(last, from + kChunkRows), at = main.depth * main.panels.first(p) + from * width;
-        T* g = at_.rows == at_.batch_rows ? scratch : sums.data + at;
-        weight_gradient(w, in(0), in(1), p, from, to, g, at_.first_row > 0);
-        if (!at_.last_block()) continue;
-        update_span(main, at, (to - from) * width, g, 2);
-        if (w.has_mirror()) w.refresh_mirror(p, from, to);
-      }
-    });
+    alignas(64) T scratch[kChunkBytes / sizeof(T)];
+    T* const sums = at_.rows == at_.batch_rows ? nullptr : variable(out(1)).main().data;
+    weight_gradient(
+        w, in(0), in(1), at_.first_row > 0, [&](size_t at, size_t) { return sums ? sums + at : scratch; },
+        [&](size_t at, size_t n, size_t p, size_t from, size_t to) {
+          if (!at_.last_block()) return;
+          update_span(w.main(), at, n, sums ? sums + at : scratch, 2);
+          if (w.has_mirror()) w.refresh_mirror(p, from, to);
+        });
   }
 
   void bias_update() const {

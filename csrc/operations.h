@@ -28,6 +28,7 @@ struct Workspace {
   std::vector<Place<T>> own_place;                      // the same in the arena: inputs may be read where the caller has them
   std::vector<std::array<double, 2>> sums;              // by buffer: counters and scalars
   std::unique_ptr<Slab> arena;
+  std::vector<std::unique_ptr<Slab>> scratch;           // by thread: one panel's columns of all rows
   size_t capacity = 0;  // rows
 };
 

@@ -19,6 +19,8 @@ constexpr size_t kPanelVectors = 2;
 constexpr size_t kTileRows = 3;
 constexpr size_t kPanelVectors = 4;
 #endif
+// Where panels are narrow, an outer product reads x again for every few columns: so few rows that they stay in the L1 cache.
+constexpr size_t kOuterRows = kPanelVectors * kVectorBytes > 64 ? 1024 : 64;
 constexpr size_t kPanelUnits = kPanelVectors * kVectorBytes / 64;
 
 // acc[i][v] += sum over k of x(i, k) w(k, v). x(i, k) is x[i * stride + k], or x[k * stride + i] where the contraction runs

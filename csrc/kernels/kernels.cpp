@@ -21,6 +21,7 @@ constexpr deltaprop::Kernels<T> table() {
       DELTAPROP_ISA_NAME,
       kPanelUnits,
       kTileRows,
+      kOuterRows,
       product<T>,
       outer_product<T>,
       add_bias<T>,

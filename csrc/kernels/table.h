@@ -115,6 +115,7 @@ struct Kernels {
   const char* isa;
   size_t panel_units;  // units in the widest panel
   size_t tile_rows;    // rows that the matrix kernels take at once
+  size_t outer_rows;   // rows of the batch that an outer product contracts best at once
 
   void (*product)(const Product<T>&);
   void (*outer_product)(const OuterProduct<T>&);
