@@ -6,6 +6,7 @@
 
 #include <numeric>
 
+#include "call.h"
 #include "executor.h"
 #include "gate.h"
 #include "kernels/dispatch.h"
@@ -99,7 +100,39 @@ class PyExecutor {
  public:
   PyExecutor(const Plan& plan, const std::vector<std::shared_ptr<Variable<T>>>& variables, std::shared_ptr<Gate> gate,
              const std::string& isa)
-      : executor_(plan, variables, kernels_of<T>(isa)), gate_(std::move(gate)) {}
+      : executor_(plan, variables, kernels_of<T>(isa)), gate_(std::move(gate)) {
+    // A call that takes this long lets other Python threads in: it goes the general road.
+    constexpr double kQuickFlops = 1e6;
+    most_quick_rows_ = static_cast<py::ssize_t>(kQuickFlops / (executor_.flops(false) + 1));
+  }
+
+  // predict for few rows in an exact array: no conversions, no release of the GIL. Null where x is anything else.
+  PyObject* quick_call(PyObject* x) {
+    const auto& api = py::detail::npy_api::get();
+    const auto* array = py::detail::array_proxy(x);
+    constexpr int kReadable = py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_ | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+    if (Py_TYPE(x) != api.PyArray_Type_ || array->descr != dtype_.ptr() || (array->flags & kReadable) != kReadable ||
+        array->nd < 1 || array->nd > 2)
+      return nullptr;
+    const Plan& plan = executor_.plan();
+    const Buffer& input = plan.buffers[static_cast<size_t>(plan.inputs[0])];
+    const Buffer& output = plan.buffers[static_cast<size_t>(plan.outputs[0])];
+    const py::ssize_t rows = array->nd == 2 ? array->dimensions[0] : 1;
+    if (input.shape.size() != 1 || output.shape.size() != 1 || rows < 1 || rows > std::max<py::ssize_t>(1, most_quick_rows_) ||
+        array->dimensions[array->nd - 1] != static_cast<py::ssize_t>(input.shape[0]) || !gate_->try_lock_shared())
+      return nullptr;
+    py::ssize_t shape[2] = {rows, static_cast<py::ssize_t>(output.shape[0])};
+    Py_INCREF(dtype_.ptr());
+    PyObject* out = api.PyArray_NewFromDescr_(api.PyArray_Type_, dtype_.ptr(), array->nd, shape + (2 - array->nd), nullptr,
+                                              nullptr, 0, nullptr);
+    if (out && !executor_.predict_few(reinterpret_cast<const T*>(array->data), static_cast<size_t>(rows),
+                                      reinterpret_cast<T*>(py::detail::array_proxy(out)->data))) {
+      Py_DECREF(out);
+      out = nullptr;
+    }
+    gate_->unlock_shared();
+    return out;
+  }
 
   // -> (outcome, steps)
   py::tuple run(const Data& data, const py::object& order, size_t samples, size_t batch, size_t first_step, size_t last_step,
@@ -188,6 +221,8 @@ class PyExecutor {
   Executor<T> executor_;
   std::shared_ptr<Gate> gate_;
   size_t steps_done_ = 0;
+  py::ssize_t most_quick_rows_ = 0;
+  py::dtype dtype_ = py::dtype::of<T>();
 
  private:
   template <class E>
@@ -236,6 +271,12 @@ void bind(py::module_& m, const std::string& suffix) {
       .def("reset_counters", [](E& e) { e.executor_.reset_counters(); })
       .def("snapshot", [](E& e) { e.executor_.snapshot(); })
       .def("restore", [](E& e) { e.executor_.restore(); })
+      .def("quick_target",
+           [](E& e) {
+             const auto call = [](void* self, PyObject* x) { return static_cast<E*>(self)->quick_call(x); };
+             return py::capsule(new QuickTarget{&e, call}, kQuickTarget,
+                                [](PyObject* capsule) { delete static_cast<QuickTarget*>(PyCapsule_GetPointer(capsule, kQuickTarget)); });
+           })
       .def_readonly("steps_done", &E::steps_done_)
       .def("prepare", &E::prepare)
       .def("step", [](E& e, size_t first, size_t last, unsigned threads) { e.executor_.step(first, last, threads); })
@@ -315,6 +356,8 @@ PYBIND11_MODULE(_core, m) {
         data.batches = {sources_of(inputs), sources_of(targets), sources_of(weights)};
         return data;
       }));
+
+  m.attr("Callable") = py::reinterpret_steal<py::object>(make_callable_type());
 
   m.def("all_finite", [](const py::array& array) {
     const Source source = source_of(array);

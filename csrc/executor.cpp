@@ -276,13 +276,47 @@ std::unique_ptr<Workspace<T>> Executor<T>::inference_workspace(size_t rows) cons
 }
 
 template <class T>
-void Executor<T>::predict_block(Workspace<T>& work, const std::vector<Source>& inputs, size_t from, size_t to,
-                                const std::vector<T*>& outputs) const {
+std::unique_ptr<Workspace<T>> Executor<T>::take_workspace() {
+  if (Workspace<T>* work = spare_.exchange(nullptr)) return std::unique_ptr<Workspace<T>>(work);
+  {
+    const std::lock_guard<std::mutex> lock(free_mutex_);
+    if (!free_.empty()) {
+      auto work = std::move(free_.back());
+      free_.pop_back();
+      return work;
+    }
+  }
+  return inference_workspace(kPredictRows);
+}
+
+template <class T>
+void Executor<T>::give_back(std::unique_ptr<Workspace<T>> work) {
+  std::unique_ptr<Workspace<T>> other(spare_.exchange(work.release()));
+  if (!other) return;
+  const std::lock_guard<std::mutex> lock(free_mutex_);
+  free_.push_back(std::move(other));
+}
+
+template <class T>
+void Executor<T>::run_forward(Workspace<T>& work, size_t rows) const {
   Position at;
-  at.rows = to - from;
-  at.batch_rows = at.rows;
+  at.rows = at.batch_rows = rows;
   Team::Barrier barrier;
   const Team alone(barrier, 0, 1);
+  for (size_t i = plan_.begin(Span::forward); i < plan_.end(Span::forward); ++i) execute(plan_.ops[i], work, at, alone);
+}
+
+template <class T>
+void Executor<T>::copy_output(const Workspace<T>& work, size_t output, size_t rows, T* to) const {
+  const auto b = static_cast<size_t>(plan_.outputs[output]);
+  const size_t width = plan_.buffers[b].width();
+  for (size_t r = 0; r < rows; ++r)
+    std::memcpy(to + r * width, work.place[b].data + r * work.place[b].stride, width * sizeof(T));
+}
+
+template <class T>
+void Executor<T>::predict_block(Workspace<T>& work, const std::vector<Source>& inputs, size_t from, size_t to,
+                                const std::vector<T*>& outputs) const {
   for (size_t i = 0; i < inputs.size(); ++i) {
     const auto b = static_cast<size_t>(plan_.inputs[i]);
     const Source& source = inputs[i];
@@ -291,15 +325,13 @@ void Executor<T>::predict_block(Workspace<T>& work, const std::vector<Source>& i
       work.place[b] = {row, static_cast<size_t>(source.row_stride) / sizeof(T)};
     } else {
       work.place[b] = work.own_place[b];
-      gather(work, plan_.inputs[i], source, nullptr, from, 0, at.rows);
+      gather(work, plan_.inputs[i], source, nullptr, from, 0, to - from);
     }
   }
-  for (size_t i = plan_.begin(Span::forward); i < plan_.end(Span::forward); ++i) execute(plan_.ops[i], work, at, alone);
+  run_forward(work, to - from);
   for (size_t i = 0; i < outputs.size(); ++i) {
-    const auto b = static_cast<size_t>(plan_.outputs[i]);
-    const size_t width = plan_.buffers[b].width();
-    for (size_t r = 0; r < at.rows; ++r)
-      std::memcpy(outputs[i] + (from + r) * width, work.place[b].data + r * work.place[b].stride, width * sizeof(T));
+    const size_t width = plan_.buffers[static_cast<size_t>(plan_.outputs[i])].width();
+    copy_output(work, i, to - from, outputs[i] + from * width);
   }
 }
 
@@ -308,21 +340,25 @@ void Executor<T>::predict(const std::vector<Source>& inputs, size_t rows, const 
                           unsigned threads) {
   const size_t blocks = (rows + kPredictRows - 1) / kPredictRows;
   run_team(static_cast<unsigned>(std::min<size_t>(threads, blocks)), [&](Team& team) {
-    std::unique_ptr<Workspace<T>> work;
-    {
-      const std::lock_guard<std::mutex> lock(free_mutex_);
-      if (!free_.empty()) {
-        work = std::move(free_.back());
-        free_.pop_back();
-      }
-    }
-    if (!work) work = inference_workspace(kPredictRows);
+    std::unique_ptr<Workspace<T>> work = take_workspace();
     const size_t end = team.end(blocks);
     for (size_t b = team.begin(blocks); b < end; ++b)
       predict_block(*work, inputs, b * kPredictRows, std::min(rows, (b + 1) * kPredictRows), outputs);
-    const std::lock_guard<std::mutex> lock(free_mutex_);
-    free_.push_back(std::move(work));
+    give_back(std::move(work));
   });
+}
+
+template <class T>
+bool Executor<T>::predict_few(const T* input, size_t rows, T* output) {
+  if (plan_.inputs.size() != 1 || plan_.outputs.size() != 1 || !readable_in_place_[0] || rows > kPredictRows) return false;
+  const FlushDenormals flush;
+  std::unique_ptr<Workspace<T>> work = take_workspace();
+  const auto b = static_cast<size_t>(plan_.inputs[0]);
+  work->place[b] = {const_cast<T*>(input), plan_.buffers[b].width()};
+  run_forward(*work, rows);
+  copy_output(*work, 0, rows, output);
+  give_back(std::move(work));
+  return true;
 }
 
 template <class T>

@@ -1,6 +1,7 @@
 // Runs a plan on the caller's data: whole epochs, evaluations, predictions, or single operations for tests.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -40,6 +41,7 @@ class Executor {
  public:
   // variables: by buffer, for every parameter and slot of the plan.
   Executor(Plan plan, std::vector<std::shared_ptr<Variable<T>>> variables, const Kernels<T>& kernels);
+  ~Executor() { delete spare_.load(); }
 
   const Plan& plan() const { return plan_; }
   // Operations of one row through the spans that a run uses: what the choice of threads goes by.
@@ -53,6 +55,10 @@ class Executor {
   // outputs: (rows, width) each, C order. Any number of threads may predict at once.
   void predict(const std::vector<Source>& inputs, size_t rows, const std::vector<T*>& outputs, unsigned threads);
 
+  // The same for few rows that lie in memory as the first layer reads them, on this thread: one input, one output. False if
+  // the plan has more, or reads its input otherwise.
+  bool predict_few(const T* input, size_t rows, T* output);
+
   // A copy of parameters, slots and counters, and the way back to it.
   void snapshot();
   void restore();
@@ -65,11 +71,15 @@ class Executor {
 
  private:
   std::unique_ptr<Workspace<T>> inference_workspace(size_t rows) const;
+  std::unique_ptr<Workspace<T>> take_workspace();
+  void give_back(std::unique_ptr<Workspace<T>> work);
   void reserve(size_t rows, unsigned threads);
   void gather_block(const Pass& pass, size_t start, size_t rows, const Team& team);
   bool parameters_are_finite() const;
   void predict_block(Workspace<T>& work, const std::vector<Source>& inputs, size_t from, size_t to,
                      const std::vector<T*>& outputs) const;
+  void run_forward(Workspace<T>& work, size_t rows) const;
+  void copy_output(const Workspace<T>& work, size_t output, size_t rows, T* to) const;
 
   Plan plan_;
   const Kernels<T>& kernels_;
@@ -80,6 +90,7 @@ class Executor {
   std::vector<std::array<double, 2>> saved_sums_;
   Position position_;
   std::vector<double> position_scalars_;
+  std::atomic<Workspace<T>*> spare_{nullptr};  // an inference workspace that one call may take without a lock
   std::mutex free_mutex_;
   std::vector<std::unique_ptr<Workspace<T>>> free_;  // inference workspaces that no call uses now
 };

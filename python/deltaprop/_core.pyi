@@ -1,4 +1,5 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable as Function
+from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -26,6 +27,10 @@ class Gate:
 class Data:
     def __init__(self, inputs: Sequence[Any], targets: Sequence[Any], weights: Sequence[Any]) -> None: ...
 
+class Callable:
+    def __call__(self, x: Any, training: bool = False) -> npt.NDArray[Any]: ...
+    def _set_quick_target(self, executor: Any) -> None: ...
+
 class _Variable(Generic[Real]):
     shape: tuple[int, ...]
     def __init__(self, shape: Sequence[int], isa: str) -> None: ...
@@ -48,7 +53,7 @@ class _Executor(Generic[Real]):
         seed: int,
         update: bool,
         threads: int,
-        hook: Callable[[int], bool] | None,
+        hook: Function[[int], bool] | None,
     ) -> tuple[str, int]: ...
     def predict(self, inputs: Sequence[npt.NDArray[Any]], threads: int) -> list[npt.NDArray[Real]]: ...
     def flops(self, training: bool) -> float: ...
