@@ -147,19 +147,19 @@ PassResult Executor<T>::run(const Pass& pass) {
 
   std::atomic<bool> stop{false}, diverged{false};
   std::atomic<size_t> steps{pass.first_step};
+  auto last_look = std::chrono::steady_clock::now();
+  size_t blocks = 0;
   const auto run_ops = [&](size_t first, size_t last, const Position& at, Team& team) {
     for (size_t i = first; i < last; ++i) {
       if (barriers_[i]) team.sync();
       execute(plan_.ops[i], work, at, team);
     }
   };
-  const auto worker = [&](Team& team) {
-    auto last_look = std::chrono::steady_clock::now();
-    size_t blocks = 0;
+  const auto worker = [&](Team& team, size_t first_step, size_t last_step) {
     Position at;
     at.seed = pass.seed;
     at.training = pass.update;
-    for (size_t s = pass.first_step; s < pass.last_step; ++s) {
+    for (size_t s = first_step; s < last_step; ++s) {
       at.batch_rows = std::min(pass.batch, pass.samples - s * pass.batch);
       at.step = pass.step + s;
       at.scalars = pass.scalars + 2 * s;
@@ -189,7 +189,15 @@ PassResult Executor<T>::run(const Pass& pass) {
       if (team.thread == 0) steps = s + 1;
     }
   };
-  run_team(pass.threads, worker);
+  const auto run_steps = [&](unsigned threads, size_t first, size_t last) {
+    run_team(threads, [&](Team& team) { worker(team, first, last); });
+    return !stop && !diverged;
+  };
+  if (pass.update) {
+    choice_.steps(pass.threads, pass.first_step, pass.last_step, run_steps);
+  } else {
+    run_steps(choice_.best(pass.threads), pass.first_step, pass.last_step);
+  }
   // A finite loss can still have had a gradient that was not: no later batch of this pass would tell.
   if (pass.update && !parameters_are_finite()) diverged = true;
   return {diverged ? Outcome::diverged : stop ? Outcome::stopped : Outcome::finished, steps - pass.first_step};

@@ -9,6 +9,7 @@
 
 #include "batches.h"
 #include "operations.h"
+#include "thread_choice.h"
 
 namespace deltaprop {
 
@@ -84,6 +85,7 @@ class Executor {
   Plan plan_;
   const Kernels<T>& kernels_;
   Workspace<T> training_;
+  ThreadChoice choice_;
   std::vector<bool> barriers_;
   std::vector<bool> readable_in_place_;  // by plan input: only products read it
   std::vector<T> saved_;
