@@ -1,6 +1,7 @@
 // Reading rows out of the caller's arrays.
 #include "batches.h"
 
+#include "kernels/dispatch.h"
 
 namespace deltaprop {
 namespace {
@@ -8,20 +9,9 @@ namespace {
 template <class T>
 constexpr Scalar kScalarOf = sizeof(T) == sizeof(float) ? Scalar::float32 : Scalar::float64;
 
-// The sum of x - x is zero exactly where every x is finite; eight sums of it keep the loop free of branches and waits.
-template <class T>
-bool finite(const T* x, size_t n) {
-  T sum[8] = {};
-  size_t j = 0;
-  for (; j + 8 <= n; j += 8)
-    for (size_t i = 0; i < 8; ++i) sum[i] += x[j + i] - x[j + i];
-  for (; j < n; ++j) sum[0] += x[j] - x[j];
-  for (size_t i = 1; i < 8; ++i) sum[0] += sum[i];
-  return sum[0] == 0;
-}
-
 template <class T>
 bool rows_finite(const Source& source) {
+  const auto finite = kernels<T>(available_isas().front())->all_finite;
   const bool contiguous = source.offsets.empty();
   if (contiguous && source.row_stride == static_cast<std::ptrdiff_t>(source.width * sizeof(T)))
     return finite(reinterpret_cast<const T*>(source.data), source.rows * source.width);

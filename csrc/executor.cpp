@@ -89,7 +89,7 @@ Executor<T>::Executor(Plan plan, std::vector<std::shared_ptr<Variable<T>>> varia
   for (const Op& op : plan_.ops) {
     if (op.kind != Kind::dense && op.kind != Kind::dense_grad_x) continue;
     Variable<T>& w = *training_.variables[static_cast<size_t>(op.in[1])];
-    if (w.transposed() == (op.kind == Kind::dense)) w.require_mirror();
+    if (op.kind == Kind::dense ? w.transposed() && !w.narrow() : !w.transposed()) w.require_mirror();
   }
   barriers_ = barriers(training_, 0, plan_.ops.size());
   for (int input : plan_.inputs) {
@@ -205,13 +205,12 @@ PassResult Executor<T>::run(const Pass& pass) {
 
 template <class T>
 bool Executor<T>::parameters_are_finite() const {
-  T sum = 0;
   for (size_t b = 0; b < plan_.buffers.size(); ++b) {
     if (plan_.buffers[b].role != Role::parameter) continue;
     const Packed<T>& w = training_.variables[b]->main();
-    for (size_t i = 0; i < w.size(); ++i) sum += w.data[i] - w.data[i];
+    if (!kernels_.all_finite(w.data, w.size())) return false;
   }
-  return sum == 0;
+  return true;
 }
 
 // Rows [start, start + rows) of the pass, and a hint to the caches which rows come next.

@@ -11,6 +11,7 @@ namespace {
 
 // A gradient is formed so much at a time: a quarter of the L1 cache, for it is used up with a weight and two slots.
 constexpr size_t kChunkBytes = 8192;
+constexpr size_t kWidestPanelBytes = 256;
 // More rows than this are packed before they are contracted.
 constexpr size_t kUnpackedRows = 64;
 
@@ -85,6 +86,7 @@ class Case {
   }
 
   void dense() const {
+    if (variable(in(1)).narrow()) return narrow_dense();
     const Packed<T>& w = variable(in(1)).forward();
     const auto function = static_cast<Activation>(op_.function);
     const T* bias = in(2) < 0 ? nullptr : variable(in(2)).main().data;
@@ -107,6 +109,28 @@ class Case {
         T* y = row(out(0), r) + column;
         kernels_.activation[size(function)](y, y, product.width);
       }
+    });
+  }
+
+  void narrow_dense() const {
+    const Packed<T>& w = variable(in(1)).main();
+    const auto function = static_cast<Activation>(op_.function);
+    each_rows(at_.rows, kernels_.tile_rows, team_, [&](size_t from, size_t to) {
+      NarrowProduct<T> product{};
+      product.x = row(in(0), from);
+      product.w = w.data;
+      product.bias = in(2) < 0 ? nullptr : variable(in(2)).main().data;
+      product.y = row(out(0), from);
+      product.x_stride = place(in(0)).stride;
+      product.y_stride = place(out(0)).stride;
+      product.rows = to - from;
+      product.depth = w.columns;
+      product.n = w.depth;
+      product.panels = w.panels;
+      product.relu = function == Activation::relu;
+      kernels_.narrow_product(product);
+      if (function == Activation::linear || function == Activation::relu) return;
+      for (size_t r = from; r < to; ++r) kernels_.activation[size(function)](row(out(0), r), row(out(0), r), padded(out(0)));
     });
   }
 
@@ -331,22 +355,26 @@ class Case {
   }
 
   // One optimiser step on n elements from `at` on; slots are out(first_slot), ...
-  void update_span(const Packed<T>& w, size_t at, size_t n, const T* g, size_t first_slot) const {
+  UpdateSpan<T> update_span(const Packed<T>& w, size_t at, size_t n, size_t first_slot) const {
     UpdateSpan<T> u{};
     u.w = w.data + at;
-    u.g = g;
     for (size_t i = first_slot; i < op_.out.size(); ++i) u.slot[i - first_slot] = variable(out(i)).main().data + at;
     u.n = n;
     u.rate = at_.scalars[0];
     u.decay = at_.scalars[1] * op_.attributes[0];
     u.constants = op_.attributes.data() + 1;
+    return u;
+  }
+  void run_update(const Packed<T>& w, size_t at, size_t n, const T* g, size_t first_slot) const {
+    UpdateSpan<T> u = update_span(w, at, n, first_slot);
+    u.g = g;
     kernels_.update[static_cast<size_t>(op_.function)](u);
   }
 
   void update() const {
     const Variable<T>& w = variable(in(0));
     each_span(w.main(), [&](size_t at, size_t n) {
-      update_span(w.main(), at, n, variable(in(1)).main().data + at, 1);
+      run_update(w.main(), at, n, variable(in(1)).main().data + at, 1);
     });
     if (w.has_mirror()) each_piece(w.main(), [&](size_t p, size_t from, size_t to) { w.refresh_mirror(p, from, to); });
   }
@@ -354,22 +382,39 @@ class Case {
   // The gradient is used up as it is formed; only sums over the blocks of a long batch are kept.
   void dense_update() const {
     const Variable<T>& w = variable(in(2));
+    if (at_.batch_rows == 1) return single_row_update(w);
     alignas(64) T scratch[kChunkBytes / sizeof(T)];
     T* const sums = at_.rows == at_.batch_rows ? nullptr : variable(out(1)).main().data;
     weight_gradient(
         w, in(0), in(1), at_.first_row > 0, [&](size_t at, size_t) { return sums ? sums + at : scratch; },
         [&](size_t at, size_t n, size_t p, size_t from, size_t to) {
           if (!at_.last_block()) return;
-          update_span(w.main(), at, n, sums ? sums + at : scratch, 2);
+          run_update(w.main(), at, n, sums ? sums + at : scratch, 2);
           if (w.has_mirror()) w.refresh_mirror(p, from, to);
         });
+  }
+
+  void single_row_update(const Variable<T>& w) const {
+    const Packed<T>& main = w.main();
+    const int scalar = w.transposed() ? in(1) : in(0), vector = w.transposed() ? in(0) : in(1);
+    each_piece(main, [&](size_t p, size_t from, size_t to) {
+      const size_t width = main.panels.width(p);
+      UpdateSpan<T> u = update_span(main, main.depth * main.panels.first(p) + from * width, (to - from) * width, 2);
+      u.x = row(scalar, 0) + from;
+      u.dy = row(vector, 0) + main.panels.first(p);
+      u.width = width;
+      alignas(64) T padded_with_zeros[kWidestPanelBytes / sizeof(T)] = {};
+      if (main.valid(p) < width) u.dy = std::copy_n(u.dy, main.valid(p), padded_with_zeros) - main.valid(p);
+      kernels_.update[static_cast<size_t>(op_.function)](u);
+      if (w.has_mirror()) w.refresh_mirror(p, from, to);
+    });
   }
 
   void bias_update() const {
     bias_grad(out(1), in(0));
     if (!at_.last_block()) return;
     const Packed<T>& b = variable(in(1)).main();
-    each_span(b, [&](size_t at, size_t n) { update_span(b, at, n, variable(out(1)).main().data + at, 2); });
+    each_span(b, [&](size_t at, size_t n) { run_update(b, at, n, variable(out(1)).main().data + at, 2); });
   }
 
   const Op& op_;
@@ -393,8 +438,9 @@ Cut cut_of(const Workspace<T>& work, const Op& op, int buffer, bool written) {
     case Kind::dense:
     case Kind::dense_grad_x: {
       const Variable<T>& w = *work.variables[static_cast<size_t>(op.in[1])];
-      const Packed<T>& packed = op.kind == Kind::dense ? w.forward() : w.backward();
       if (b.of_variable()) return Cut::whole;
+      if (op.kind == Kind::dense && w.narrow()) return Cut::rows;
+      const Packed<T>& packed = op.kind == Kind::dense ? w.forward() : w.backward();
       if (written || (op.in.size() > 2 && buffer == op.in[2])) return panels(packed);
       return packed.panels.count == 1 ? Cut::rows : Cut::whole;
     }

@@ -58,6 +58,8 @@ class Variable {
 
   const std::vector<size_t>& shape() const { return shape_; }
   bool transposed() const { return transposed_; }
+  // So few outputs that the forward product is a reduction over the transposed form.
+  bool narrow() const { return transposed_ && main_.depth <= 2; }
   // The layout that optimiser slots and gradients share: element-wise kernels run over it flat.
   const Packed<T>& main() const { return main_; }
   // w as (n_in, n_out), for the forward product, and as (n_out, n_in), for the input gradient.

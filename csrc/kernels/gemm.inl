@@ -128,6 +128,33 @@ void outer_product(const deltaprop::OuterProduct<T>& p) {
   run_panel<OuterProductTile, T>(p, p.depth);
 }
 
+template <class T>
+void narrow_product(const deltaprop::NarrowProduct<T>& p) {
+  const size_t whole = p.depth / kLanes<T> * kLanes<T>;
+  for (size_t r = 0; r < p.rows; ++r) {
+    const T* x = p.x + r * p.x_stride;
+    T* y = p.y + r * p.y_stride;
+    for (size_t j = 0; j < kUnit<T>; ++j) y[j] = 0;
+    for (size_t i = 0; i < p.n; ++i) {
+      Lanes16<T> sum(0);
+      for (size_t panel = 0, first = 0; panel < p.panels.count; ++panel) {
+        const size_t width = p.panels.width(panel);
+        const T* w = p.w + p.n * first + i * width;
+        for (size_t j = 0; j < width && first + j < whole; j += kLanes<T>)
+          sum.add_product(first + j, load(x + first + j), load(w + j));
+        first += width;
+        if (first < p.depth || whole == p.depth) continue;
+        // The last register of x: what lies behind the row is not read as a number.
+        Vec<T> rest{};
+        for (size_t j = whole; j < p.depth; ++j) rest[j - whole] = x[j];
+        sum.add_product(whole, rest, load(w + (whole - (first - width))));
+      }
+      const T z = sum.sum()[0] + (p.bias ? p.bias[i] : T{0});
+      y[i] = p.relu && z < 0 ? T{0} : z;
+    }
+  }
+}
+
 // g += the sum of the rows of dy, in row order.
 template <class T>
 void add_rows(const T* dy, size_t dy_stride, size_t rows, size_t n, T* g, bool accumulate) {

@@ -14,6 +14,23 @@ void convert(const void* from, T* to, size_t n) {
   for (size_t i = 0; i < n; ++i) to[i] = static_cast<T>(x[i]);
 }
 
+// The sum of x - x is zero exactly where every x is finite: no branch until the end.
+template <class T>
+bool all_finite(const T* x, size_t n) {
+  Vec<T> sum[4] = {};
+  size_t j = 0;
+  for (; j + 4 * kLanes<T> <= n; j += 4 * kLanes<T>)
+    for (size_t i = 0; i < 4; ++i) {
+      const Vec<T> v = load(x + j + i * kLanes<T>);
+      sum[i] = sum[i] + (v - v);
+    }
+  T total = 0;
+  for (; j < n; ++j) total += x[j] - x[j];
+  const Vec<T> all = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+  for (size_t i = 0; i < kLanes<T>; ++i) total += all[i];
+  return total == 0;
+}
+
 // The order is that of the enumerations in table.h.
 template <class T>
 constexpr deltaprop::Kernels<T> table() {
@@ -23,6 +40,7 @@ constexpr deltaprop::Kernels<T> table() {
       kTileRows,
       kOuterRows,
       product<T>,
+      narrow_product<T>,
       outer_product<T>,
       add_bias<T>,
       add_rows<T>,
@@ -49,6 +67,7 @@ constexpr deltaprop::Kernels<T> table() {
       {convert<T, bool>, convert<T, std::int8_t>, convert<T, std::uint8_t>, convert<T, std::int16_t>,
        convert<T, std::uint16_t>, convert<T, std::int32_t>, convert<T, std::uint32_t>, convert<T, std::int64_t>,
        convert<T, std::uint64_t>, convert<T, float>, convert<T, double>},
+      all_finite<T>,
   };
 }
 

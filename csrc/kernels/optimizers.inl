@@ -14,14 +14,23 @@ inline Vec<T> constant(double x) {
   return broadcast(static_cast<T>(x));
 }
 
-// Runs step(j) over the span after the decoupled decay of w, which AdamW and every weight_decay share.
+// Runs step(j, w, g) over the span after the decoupled decay of w, which AdamW and every weight_decay share. The gradient of a
+// single row is formed on the way: its memory would cost as much as the update.
 template <class T, class Step>
 inline void each_register(const UpdateSpan<T>& u, const Step& step) {
   const Vec<T> decay = constant<T>(u.decay);
-  for (size_t j = 0; j < u.n; j += kLanes<T>) {
+  const auto at = [&](size_t j, Vec<T> g) {
     Vec<T> w = load(u.w + j);
     w = fma(-decay, w, w);
-    store(u.w + j, step(j, w, load(u.g + j)));
+    store(u.w + j, step(j, w, g));
+  };
+  if (u.g) {
+    for (size_t j = 0; j < u.n; j += kLanes<T>) at(j, load(u.g + j));
+    return;
+  }
+  for (size_t k = 0; k * u.width < u.n; ++k) {
+    const Vec<T> x = broadcast(u.x[k]);
+    for (size_t j = 0; j < u.width; j += kLanes<T>) at(k * u.width + j, fma(x, load(u.dy + j), Vec<T>{}));
   }
 }
 

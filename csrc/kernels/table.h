@@ -71,6 +71,19 @@ struct OuterProduct {
   bool accumulate;  // continue the sums that g holds
 };
 
+// y = x w + bias for one or two outputs: each a row reduction over x, because a panel would be mostly padding.
+template <class T>
+struct NarrowProduct {
+  const T* x;     // (rows, depth)
+  const T* w;     // the transposed form, (n, depth) in panels
+  const T* bias;  // (n) or null
+  T* y;           // (rows, n), whose padding is set to zero
+  size_t x_stride, y_stride;
+  size_t rows, depth, n;
+  Panels panels;
+  bool relu;
+};
+
 // One loss or metric over some rows of a batch. All strides are in elements.
 template <class T>
 struct LossRows {
@@ -89,7 +102,10 @@ struct LossRows {
 template <class T>
 struct UpdateSpan {
   T* w;              // (n)
-  const T* g;        // (n)
+  const T* g;        // (n), or null for the gradient of a single row, x' dy:
+  const T* x;        // (n / width)
+  const T* dy;       // (width)
+  size_t width;
   T* slot[3];        // (n) each, as many as the optimiser keeps
   size_t n;
   double rate;       // this step's learning rate, bias corrections included
@@ -118,6 +134,7 @@ struct Kernels {
   size_t outer_rows;   // rows of the batch that an outer product contracts best at once
 
   void (*product)(const Product<T>&);
+  void (*narrow_product)(const NarrowProduct<T>&);
   void (*outer_product)(const OuterProduct<T>&);
   void (*add_bias)(const T* z, const T* bias, T* y, size_t n);
   void (*add_rows)(const T* dy, size_t dy_stride, size_t rows, size_t n, T* g, bool accumulate);
@@ -142,6 +159,7 @@ struct Kernels {
   void (*update[size(Optimizer::count)])(const UpdateSpan<T>&);
 
   void (*convert[size(Scalar::count)])(const void* from, T* to, size_t n);
+  bool (*all_finite)(const T* x, size_t n);  // any n
 };
 
 }  // namespace deltaprop

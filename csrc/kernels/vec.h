@@ -192,6 +192,10 @@ struct Lanes16 {
     Vec<T>& p = part[column / kLanes<T> % kCount];
     p = p + v;
   }
+  void add_product(size_t column, Vec<T> a, Vec<T> b) {
+    Vec<T>& p = part[column / kLanes<T> % kCount];
+    p = fma(a, b, p);
+  }
   void raise(size_t column, Vec<T> v) {
     Vec<T>& p = part[column / kLanes<T> % kCount];
     p = max(p, v);
