@@ -9,9 +9,8 @@
 namespace deltaprop {
 namespace {
 
-// A gradient is formed so much at a time: a quarter of the L1 cache, for it is used up with a weight and two slots.
-constexpr size_t kChunkBytes = 8192;
-constexpr size_t kWidestPanelBytes = 256;
+// The largest tile of any level.
+constexpr size_t kMostTileRows = 6, kWidestPanelBytes = 256;
 // More rows than this are packed before they are contracted.
 constexpr size_t kUnpackedRows = 64;
 
@@ -237,34 +236,23 @@ class Case {
     });
   }
 
-  // Forms this thread's part of the gradient of w, a few rows at a time: target(at, n) says where elements [at, at + n) go,
-  // and done(at, n, p, from, to) may use them, as rows [from, to) of panel p, while they are in the L1 cache.
-  template <class Target, class Done>
-  void weight_gradient(const Variable<T>& w, int x, int dz, bool accumulate, const Target& target, const Done& done) const {
+  // For this thread's parts of the gradient of w: f(product, p, from, to), with the operands of rows [from, to) of panel p but
+  // for where they go.
+  template <class F>
+  void each_outer_product(const Variable<T>& w, int x, int dz, const F& f) const {
     const Packed<T>& main = w.main();
     // The long side runs along the vectors: that of dz, or for narrow layers that of x.
     const int scalar = w.transposed() ? dz : x, vector = w.transposed() ? x : dz;
-    each_piece(main, [&](size_t p, size_t first, size_t last) {
+    each_piece(main, [&](size_t p, size_t from, size_t to) {
       OuterProduct<T> product{};
+      product.x = row(scalar, 0) + from;
       product.x_stride = place(scalar).stride;
       product.width = main.panels.width(p);
       product.valid = main.valid(p);
-      const T* dy = pack(vector, main.panels.first(p), product.width, &product.dy_stride);
-      const size_t chunk = kChunkBytes / (product.width * sizeof(T));
-      for (size_t from = first; from < last; from += chunk) {
-        const size_t to = std::min(last, from + chunk), n = (to - from) * product.width;
-        const size_t at = main.depth * main.panels.first(p) + from * product.width;
-        product.g = target(at, n);
-        product.depth = to - from;
-        for (size_t r = 0; r < at_.rows; r += kernels_.outer_rows) {
-          product.x = row(scalar, r) + from;
-          product.dy = dy + r * product.dy_stride;
-          product.rows = std::min(kernels_.outer_rows, at_.rows - r);
-          product.accumulate = accumulate || r > 0;
-          kernels_.outer_product(product);
-        }
-        done(at, n, p, from, to);
-      }
+      product.dy = pack(vector, main.panels.first(p), product.width, &product.dy_stride);
+      product.rows = at_.rows;
+      product.depth = to - from;
+      f(product, p, from, to);
     });
   }
 
@@ -280,11 +268,24 @@ class Case {
     return packed;
   }
 
+  // g = x' dy, written to or added to a gradient that is kept.
+  void weight_gradient(const Variable<T>& gradient, int x, int dz, bool accumulate) const {
+    const Packed<T>& g = gradient.main();
+    each_outer_product(gradient, x, dz, [&](OuterProduct<T> product, size_t p, size_t from, size_t) {
+      product.g = g.panel(p) + from * product.width;
+      const OuterProduct<T> whole = product;
+      for (size_t r = 0; r < whole.rows; r += kernels_.outer_rows) {
+        product.x = whole.x + r * whole.x_stride;
+        product.dy = whole.dy + r * whole.dy_stride;
+        product.rows = std::min(kernels_.outer_rows, whole.rows - r);
+        product.accumulate = accumulate || r > 0;
+        kernels_.outer_product(product);
+      }
+    });
+  }
+
   void dense_grad_w() const {
-    const Variable<T>& gradient = variable(out(0));
-    weight_gradient(
-        gradient, in(0), in(1), accumulate(), [&](size_t at, size_t) { return gradient.main().data + at; },
-        [](size_t, size_t, size_t, size_t, size_t) {});
+    weight_gradient(variable(out(0)), in(0), in(1), accumulate());
     if (out(1) >= 0) bias_grad(out(1), in(1));
   }
 
@@ -365,33 +366,34 @@ class Case {
     u.constants = op_.attributes.data() + 1;
     return u;
   }
-  void run_update(const Packed<T>& w, size_t at, size_t n, const T* g, size_t first_slot) const {
-    UpdateSpan<T> u = update_span(w, at, n, first_slot);
-    u.g = g;
-    kernels_.update[static_cast<size_t>(op_.function)](u);
-  }
-
-  void update() const {
-    const Variable<T>& w = variable(in(0));
+  void update_from(const Variable<T>& w, const Variable<T>& gradient, size_t first_slot) const {
     each_span(w.main(), [&](size_t at, size_t n) {
-      run_update(w.main(), at, n, variable(in(1)).main().data + at, 1);
+      UpdateSpan<T> u = update_span(w.main(), at, n, first_slot);
+      u.g = gradient.main().data + at;
+      kernels_.update[static_cast<size_t>(op_.function)](u);
     });
     if (w.has_mirror()) each_piece(w.main(), [&](size_t p, size_t from, size_t to) { w.refresh_mirror(p, from, to); });
   }
 
-  // The gradient is used up as it is formed; only sums over the blocks of a long batch are kept.
+  void update() const { update_from(variable(in(0)), variable(in(1)), 1); }
+
+  // The gradient is used up as it is formed, unless it is a sum over the blocks of a long batch.
   void dense_update() const {
     const Variable<T>& w = variable(in(2));
     if (at_.batch_rows == 1) return single_row_update(w);
-    alignas(64) T scratch[kChunkBytes / sizeof(T)];
-    T* const sums = at_.rows == at_.batch_rows ? nullptr : variable(out(1)).main().data;
-    weight_gradient(
-        w, in(0), in(1), at_.first_row > 0, [&](size_t at, size_t) { return sums ? sums + at : scratch; },
-        [&](size_t at, size_t n, size_t p, size_t from, size_t to) {
-          if (!at_.last_block()) return;
-          run_update(w.main(), at, n, sums ? sums + at : scratch, 2);
-          if (w.has_mirror()) w.refresh_mirror(p, from, to);
-        });
+    if (at_.rows != at_.batch_rows || at_.rows > kernels_.outer_rows) {
+      weight_gradient(variable(out(1)), in(0), in(1), at_.first_row > 0);
+      if (at_.last_block()) update_from(w, variable(out(1)), 2);
+      return;
+    }
+    alignas(64) T tiles[2 * kMostTileRows * kWidestPanelBytes / sizeof(T)];
+    each_outer_product(w, in(0), in(1), [&](OuterProduct<T>& product, size_t p, size_t from, size_t to) {
+      product.g = tiles;
+      const size_t at = w.main().depth * w.main().panels.first(p) + from * product.width;
+      kernels_.outer_product_update[static_cast<size_t>(op_.function)](
+          product, update_span(w.main(), at, (to - from) * product.width, 2));
+      if (w.has_mirror()) w.refresh_mirror(p, from, to);
+    });
   }
 
   void single_row_update(const Variable<T>& w) const {
@@ -413,8 +415,7 @@ class Case {
   void bias_update() const {
     bias_grad(out(1), in(0));
     if (!at_.last_block()) return;
-    const Packed<T>& b = variable(in(1)).main();
-    each_span(b, [&](size_t at, size_t n) { run_update(b, at, n, variable(out(1)).main().data + at, 2); });
+    update_from(variable(in(1)), variable(out(1)), 2);
   }
 
   const Op& op_;

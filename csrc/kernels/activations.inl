@@ -78,7 +78,8 @@ void softmax(const T* z, T* p, size_t n) {
     store(p + j, e);
   }
   const Vec<T> total = sum.sum();
-  for (size_t j = 0; j < padded; j += kLanes<T>) store(p + j, load(p + j) / total);
+  for (size_t j = 0; j < padded; j += kLanes<T>)
+    store(p + j, select<T>(before<T>(j, n), load(p + j) / total, Vec<T>{}));
 }
 
 // dz = p (dp - sum dp p), one row.

@@ -23,10 +23,16 @@ constexpr size_t kPanelVectors = 4;
 constexpr size_t kOuterRows = kPanelVectors * kVectorBytes > 64 ? 1024 : 64;
 constexpr size_t kPanelUnits = kPanelVectors * kVectorBytes / 64;
 
+// One type, so that one copy of a kernel serves all who have nothing to do aside.
+struct Nothing {
+  void operator()() const {}
+};
+
 // acc[i][v] += sum over k of x(i, k) w(k, v). x(i, k) is x[i * stride + k], or x[k * stride + i] where the contraction runs
-// over the rows of x.
-template <class T, size_t R, size_t V, bool kOverRows>
-inline void multiply(Vec<T> (&acc)[R][V], const T* x, size_t x_stride, const T* w, size_t w_stride, size_t depth) {
+// over the rows of x. What `aside` does for each k shares the issue slots that the FMAs leave.
+template <class T, size_t R, size_t V, bool kOverRows, class Aside>
+inline void multiply(Vec<T> (&acc)[R][V], const T* x, size_t x_stride, const T* w, size_t w_stride, size_t depth,
+                     const Aside& aside) {
   for (size_t k = 0; k < depth; ++k, w += w_stride) {
     Vec<T> row[V];
     unroll<V>([&](auto v) { row[v] = load(w + v * kLanes<T>); });
@@ -34,6 +40,7 @@ inline void multiply(Vec<T> (&acc)[R][V], const T* x, size_t x_stride, const T* 
       const Vec<T> a = broadcast(kOverRows ? x[k * x_stride + i] : x[i * x_stride + k]);
       unroll<V>([&](auto v) { acc[i][v] = fma(a, row[v], acc[i][v]); });
     });
+    aside();
   }
 }
 
@@ -43,13 +50,16 @@ inline void each_accumulator(Vec<T> (&acc)[R][V], const F& f) {
   unroll<R>([&](auto i) { unroll<V>([&](auto v) { f(acc[i][v], i, v * kLanes<T>); }); });
 }
 
+// A tile has run<R, V>(at): R rows from `at` on, of a panel V registers wide.
 enum class Finish { none, relu, mask };
 
 // y = x w, started from the bias and finished in registers: ReLU, or the ReLU mask of the layer below.
-template <Finish kFinish>
+template <class T, Finish kFinish>
 struct ProductTile {
-  template <class T, size_t R, size_t V>
-  static void run(const deltaprop::Product<T>& p, size_t row) {
+  const deltaprop::Product<T>& p;
+
+  template <size_t R, size_t V>
+  void run(size_t row) const {
     T* const y = p.y + row * p.y_stride;
     Vec<T> acc[R][V];
     if (p.bias) {
@@ -59,7 +69,7 @@ struct ProductTile {
     } else {
       each_accumulator<T>(acc, [](Vec<T>& a, size_t, size_t) { a = Vec<T>{}; });
     }
-    multiply<T, R, V, false>(acc, p.x + row * p.x_stride, p.x_stride, p.w, V * kLanes<T>, p.depth);
+    multiply<T, R, V, false>(acc, p.x + row * p.x_stride, p.x_stride, p.w, V * kLanes<T>, p.depth, Nothing{});
     each_accumulator<T>(acc, [&](Vec<T>& a, size_t i, size_t j) {
       if (kFinish == Finish::relu) a = max(Vec<T>{}, a);
       if (kFinish == Finish::mask)
@@ -70,62 +80,64 @@ struct ProductTile {
 };
 
 // g = x' dy: the contraction runs over the rows of the batch, the tile over the rows of g.
+template <class T>
 struct OuterProductTile {
-  template <class T, size_t R, size_t V>
-  static void run(const deltaprop::OuterProduct<T>& p, size_t k) {
+  const deltaprop::OuterProduct<T>& p;
+
+  template <size_t R, size_t V>
+  void run(size_t k) const {
+    form<R, V>(k, p.g + k * V * kLanes<T>, Nothing{});
+  }
+
+  // Writes rows [k, k + R) to g, and does something else once for each row of the batch.
+  template <size_t R, size_t V, class Aside>
+  void form(size_t k, T* g, const Aside& aside) const {
     constexpr size_t width = V * kLanes<T>;
-    T* const g = p.g + k * width;
     Vec<T> acc[R][V];
     if (p.accumulate) {
       each_accumulator<T>(acc, [&](Vec<T>& a, size_t i, size_t j) { a = load(g + i * width + j); });
     } else {
       each_accumulator<T>(acc, [](Vec<T>& a, size_t, size_t) { a = Vec<T>{}; });
     }
-    multiply<T, R, V, true>(acc, p.x + k, p.x_stride, p.dy, p.dy_stride, p.rows);
+    multiply<T, R, V, true>(acc, p.x + k, p.x_stride, p.dy, p.dy_stride, p.rows, aside);
     each_accumulator<T>(acc, [&](Vec<T>& a, size_t i, size_t j) { store(g + i * width + j, a); });
     for (size_t i = 0; p.valid < width && i < R; ++i)
       for (size_t j = p.valid; j < width; ++j) g[i * width + j] = 0;
   }
 };
 
-template <class Tile, class T, size_t V, size_t R = kTileRows, class P>
-inline void run_tile(const P& p, size_t at, size_t rows) {
+template <size_t V, size_t R = kTileRows, class Tile>
+inline void run_tile(Tile& tile, size_t at, size_t rows) {
   if constexpr (R > 1) {
-    if (rows < R) return run_tile<Tile, T, V, R - 1>(p, at, rows);
+    if (rows < R) return run_tile<V, R - 1>(tile, at, rows);
   }
-  Tile::template run<T, R, V>(p, at);
+  tile.template run<R, V>(at);
 }
 
-// The rows spread evenly over tiles: 6, 6, 5, 5 and never 6, 6, 6, 4.
-template <class Tile, class T, size_t V, class P>
-inline void run_tiles(const P& p, size_t n) {
+// n rows of a panel of that width, spread evenly over tiles: 6, 6, 5, 5 and never 6, 6, 6, 4.
+template <class T, size_t V = kPanelVectors, class Tile>
+inline void run_tiles(Tile&& tile, size_t width, size_t n) {
+  if constexpr (V > 64 / kVectorBytes) {
+    if (width < V * kLanes<T>) return run_tiles<T, V - 64 / kVectorBytes>(tile, width, n);
+  }
   size_t at = 0;
   for (size_t tiles = (n + kTileRows - 1) / kTileRows; tiles > 0; --tiles) {
     const size_t rows = (n - at + tiles - 1) / tiles;
-    run_tile<Tile, T, V>(p, at, rows);
+    run_tile<V>(tile, at, rows);
     at += rows;
   }
 }
 
-// Picks the instance for the panel's width, which is a whole number of units.
-template <class Tile, class T, size_t V = kPanelVectors, class P>
-inline void run_panel(const P& p, size_t n) {
-  if constexpr (V > 64 / kVectorBytes) {
-    if (p.width < V * kLanes<T>) return run_panel<Tile, T, V - 64 / kVectorBytes>(p, n);
-  }
-  run_tiles<Tile, T, V>(p, n);
-}
-
 template <class T>
 void product(const deltaprop::Product<T>& p) {
-  if (p.relu) return run_panel<ProductTile<Finish::relu>, T>(p, p.rows);
-  if (p.mask) return run_panel<ProductTile<Finish::mask>, T>(p, p.rows);
-  run_panel<ProductTile<Finish::none>, T>(p, p.rows);
+  if (p.relu) return run_tiles<T>(ProductTile<T, Finish::relu>{p}, p.width, p.rows);
+  if (p.mask) return run_tiles<T>(ProductTile<T, Finish::mask>{p}, p.width, p.rows);
+  run_tiles<T>(ProductTile<T, Finish::none>{p}, p.width, p.rows);
 }
 
 template <class T>
 void outer_product(const deltaprop::OuterProduct<T>& p) {
-  run_panel<OuterProductTile, T>(p, p.depth);
+  run_tiles<T>(OuterProductTile<T>{p}, p.width, p.depth);
 }
 
 template <class T>

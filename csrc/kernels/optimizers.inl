@@ -2,11 +2,13 @@
 // The update rules are those of Keras; 1 - beta is formed in double, because 1 - 0.999f is 5e-5 off.
 #pragma once
 
+#include "gemm.inl"
 #include "table.h"
 #include "vec.h"
 
 namespace {
 
+using deltaprop::OuterProduct;
 using deltaprop::UpdateSpan;
 
 template <class T>
@@ -14,85 +16,177 @@ inline Vec<T> constant(double x) {
   return broadcast(static_cast<T>(x));
 }
 
-// Runs step(j, w, g) over the span after the decoupled decay of w, which AdamW and every weight_decay share. The gradient of a
-// single row is formed on the way: its memory would cost as much as the update.
-template <class T, class Step>
-inline void each_register(const UpdateSpan<T>& u, const Step& step) {
-  const Vec<T> decay = constant<T>(u.decay);
-  const auto at = [&](size_t j, Vec<T> g) {
-    Vec<T> w = load(u.w + j);
-    w = fma(-decay, w, w);
-    store(u.w + j, step(j, w, g));
-  };
-  if (u.g) {
-    for (size_t j = 0; j < u.n; j += kLanes<T>) at(j, load(u.g + j));
-    return;
-  }
-  for (size_t k = 0; k * u.width < u.n; ++k) {
-    const Vec<T> x = broadcast(u.x[k]);
-    for (size_t j = 0; j < u.width; j += kLanes<T>) at(k * u.width + j, fma(x, load(u.dy + j), Vec<T>{}));
-  }
+// A divisor's epsilon. The smallest normal number stands for zero, so that 0 / 0, of padding or of a unit that never learnt, is 0.
+template <class T>
+inline Vec<T> positive(double epsilon) {
+  constexpr double smallest = sizeof(T) == sizeof(float) ? 0x1p-126 : 0x1p-1022;
+  return constant<T>(epsilon > smallest ? epsilon : smallest);
 }
+
+// Each rule holds an optimiser's constants in registers and gives the new w of one register; its slots change in place.
 
 // w -= rate g
 template <class T>
-void sgd(const UpdateSpan<T>& u) {
-  const Vec<T> rate = constant<T>(u.rate);
-  each_register(u, [&](size_t, Vec<T> w, Vec<T> g) { return fma(-rate, g, w); });
-}
+struct Sgd {
+  const Vec<T> rate;
+  explicit Sgd(const UpdateSpan<T>& u) : rate(constant<T>(u.rate)) {}
+  Vec<T> operator()(size_t, Vec<T> w, Vec<T> g, T* const*) const { return fma(-rate, g, w); }
+};
 
 // v = momentum v - rate g; w += v, or with Nesterov's correction w += momentum v - rate g
 template <class T, bool kNesterov>
-void momentum(const UpdateSpan<T>& u) {
-  const Vec<T> rate = constant<T>(u.rate), momentum = constant<T>(u.constants[0]);
-  each_register(u, [&](size_t j, Vec<T> w, Vec<T> g) {
-    const Vec<T> v = fma(momentum, load(u.slot[0] + j), -(rate * g));
-    store(u.slot[0] + j, v);
+struct MomentumRule {
+  const Vec<T> rate, momentum;
+  explicit MomentumRule(const UpdateSpan<T>& u) : rate(constant<T>(u.rate)), momentum(constant<T>(u.constants[0])) {}
+  Vec<T> operator()(size_t j, Vec<T> w, Vec<T> g, T* const* slot) const {
+    const Vec<T> v = fma(momentum, load(slot[0] + j), -(rate * g));
+    store(slot[0] + j, v);
     return kNesterov ? w + fma(momentum, v, -(rate * g)) : w + v;
-  });
-}
+  }
+};
+template <class T>
+using Momentum = MomentumRule<T, false>;
+template <class T>
+using Nesterov = MomentumRule<T, true>;
 
 // v = rho v + (1 - rho) g^2; w -= rate g / sqrt(v + epsilon), centred or through a momentum where asked for
 template <class T, bool kMomentum, bool kCentered>
-void rmsprop(const UpdateSpan<T>& u) {
-  const Vec<T> rate = constant<T>(u.rate), rho = constant<T>(u.constants[0]), rest = constant<T>(1 - u.constants[0]);
-  const Vec<T> momentum = constant<T>(u.constants[1]), epsilon = constant<T>(u.constants[2]);
-  each_register(u, [&](size_t j, Vec<T> w, Vec<T> g) {
-    const Vec<T> v = fma(rho, load(u.slot[0] + j), rest * (g * g));
-    store(u.slot[0] + j, v);
+struct RmspropRule {
+  const Vec<T> rate, rho, rest, momentum, epsilon;
+  explicit RmspropRule(const UpdateSpan<T>& u)
+      : rate(constant<T>(u.rate)),
+        rho(constant<T>(u.constants[0])),
+        rest(constant<T>(1 - u.constants[0])),
+        momentum(constant<T>(u.constants[1])),
+        epsilon(positive<T>(u.constants[2])) {}
+  Vec<T> operator()(size_t j, Vec<T> w, Vec<T> g, T* const* slot) const {
+    const Vec<T> v = fma(rho, load(slot[0] + j), rest * (g * g));
+    store(slot[0] + j, v);
     Vec<T> variance = v;
     if constexpr (kCentered) {
-      const Vec<T> mean = fma(rho, load(u.slot[2] + j), rest * g);
-      store(u.slot[2] + j, mean);
-      variance = fma(-mean, mean, v);
+      const Vec<T> mean = fma(rho, load(slot[2] + j), rest * g);
+      store(slot[2] + j, mean);
+      variance = max(Vec<T>{}, fma(-mean, mean, v));  // rounding can make it negative
     }
     Vec<T> step = rate * g / sqrt(variance + epsilon);
     if constexpr (kMomentum) {
-      step = fma(momentum, load(u.slot[1] + j), step);
-      store(u.slot[1] + j, step);
+      step = fma(momentum, load(slot[1] + j), step);
+      store(slot[1] + j, step);
     }
     return w - step;
-  });
-}
+  }
+};
+template <class T>
+using Rmsprop = RmspropRule<T, false, false>;
+template <class T>
+using RmspropMomentum = RmspropRule<T, true, false>;
+template <class T>
+using CenteredRmsprop = RmspropRule<T, true, true>;
 
 // m += (1 - beta1)(g - m); v += (1 - beta2)(g^2 - v); w -= rate m / (sqrt(v) + epsilon), with the rate already corrected for
 // the bias of m and v (Kingma & Ba 2015, section 2, last paragraph)
 template <class T, bool kAmsgrad>
-void adam(const UpdateSpan<T>& u) {
-  const Vec<T> rate = constant<T>(u.rate), epsilon = constant<T>(u.constants[2]);
-  const Vec<T> gain1 = constant<T>(1 - u.constants[0]), gain2 = constant<T>(1 - u.constants[1]);
-  each_register(u, [&](size_t j, Vec<T> w, Vec<T> g) {
-    Vec<T> m = load(u.slot[0] + j), v = load(u.slot[1] + j);
+struct AdamRule {
+  const Vec<T> rate, epsilon, gain1, gain2;
+  explicit AdamRule(const UpdateSpan<T>& u)
+      : rate(constant<T>(u.rate)),
+        epsilon(positive<T>(u.constants[2])),
+        gain1(constant<T>(1 - u.constants[0])),
+        gain2(constant<T>(1 - u.constants[1])) {}
+  Vec<T> operator()(size_t j, Vec<T> w, Vec<T> g, T* const* slot) const {
+    Vec<T> m = load(slot[0] + j), v = load(slot[1] + j);
     m = fma(gain1, g - m, m);
     v = fma(gain2, fma(g, g, -v), v);
-    store(u.slot[0] + j, m);
-    store(u.slot[1] + j, v);
+    store(slot[0] + j, m);
+    store(slot[1] + j, v);
     if constexpr (kAmsgrad) {
-      v = max(load(u.slot[2] + j), v);
-      store(u.slot[2] + j, v);
+      v = max(load(slot[2] + j), v);
+      store(slot[2] + j, v);
     }
     return w - rate * m / (sqrt(v) + epsilon);
-  });
+  }
+};
+template <class T>
+using Adam = AdamRule<T, false>;
+template <class T>
+using Amsgrad = AdamRule<T, true>;
+
+// A rule with the span that it works on, after the decoupled decay of w, which AdamW and every weight_decay share.
+template <class T, template <class> class Rule>
+struct Step {
+  const UpdateSpan<T>& span;
+  const Vec<T> decay;
+  const Rule<T> rule;
+  explicit Step(const UpdateSpan<T>& u) : span(u), decay(constant<T>(u.decay)), rule(u) {}
+  void operator()(size_t j, Vec<T> g) const {
+    Vec<T> w = load(span.w + j);
+    w = fma(-decay, w, w);
+    store(span.w + j, rule(j, w, g, span.slot));
+  }
+};
+
+// The gradient of a single row is formed on the way: its memory would cost as much as the update.
+template <class T, template <class> class Rule>
+void update(const UpdateSpan<T>& u) {
+  const Step<T, Rule> step(u);
+  if (u.g) {
+    for (size_t j = 0; j < u.n; j += kLanes<T>) step(j, load(u.g + j));
+    return;
+  }
+  for (size_t k = 0; k * u.width < u.n; ++k) {
+    const Vec<T> x = broadcast(u.x[k]);
+    for (size_t j = 0; j < u.width; j += kLanes<T>) step(k * u.width + j, fma(x, load(u.dy + j), Vec<T>{}));
+  }
+}
+
+// Tiles of an outer product, each of which is used up while the next is formed: the divider, which the FMAs do not need, works
+// beside them. The product's g is scratch for two tiles.
+template <class T, template <class> class Rule>
+class UpdateTile {
+ public:
+  UpdateTile(const OuterProduct<T>& p, const UpdateSpan<T>& u) : tile_{p}, step_(u) {}
+
+  template <size_t R, size_t V>
+  void run(size_t k) {
+    constexpr size_t width = V * kLanes<T>;
+    T* const g = tile_.p.g + (odd_ ? kTileRows * width : 0);
+    odd_ = !odd_;
+    if constexpr (R + 1 < kTileRows) {
+      tile_.template form<R, V>(k, g, Nothing{});  // the few small tiles are not worth their code
+    } else {
+      tile_.template form<R, V>(k, g, [&] {
+        if (waiting_ < end_) advance();
+      });
+    }
+    finish();
+    waiting_ = k * width;
+    end_ = waiting_ + R * width;
+    g_ = g;
+  }
+
+  void finish() {
+    while (waiting_ < end_) advance();
+  }
+
+ private:
+  inline __attribute__((always_inline)) void advance() {
+    step_(waiting_, load(g_));
+    waiting_ += kLanes<T>;
+    g_ += kLanes<T>;
+  }
+
+  const OuterProductTile<T> tile_;
+  const Step<T, Rule> step_;
+  const T* g_ = nullptr;  // the gradient of the elements [waiting_, end_) of the span
+  size_t waiting_ = 0, end_ = 0;
+  bool odd_ = false;
+};
+
+template <class T, template <class> class Rule>
+void outer_product_update(const OuterProduct<T>& p, const UpdateSpan<T>& u) {
+  UpdateTile<T, Rule> tile(p, u);
+  run_tiles<T>(tile, p.width, p.depth);
+  tile.finish();
 }
 
 // sum += term(w) over one panel: one FMA-free chain down each column, then the columns in order, in double.

@@ -157,6 +157,8 @@ struct Kernels {
   void (*scale)(T* g, T factor, size_t n);
   void (*clip)(T* g, T limit, size_t n);
   void (*update[size(Optimizer::count)])(const UpdateSpan<T>&);
+  // The update with an outer product as its gradient, whose g is scratch for two tiles.
+  void (*outer_product_update[size(Optimizer::count)])(const OuterProduct<T>&, const UpdateSpan<T>&);
 
   void (*convert[size(Scalar::count)])(const void* from, T* to, size_t n);
   bool (*all_finite)(const T* x, size_t n);  // any n

@@ -11,6 +11,8 @@
 True
 """
 
+from typing import TYPE_CHECKING
+
 from . import (
     activations,
     callbacks,
@@ -29,6 +31,9 @@ from .model import Sequential
 from .runtime import get_num_threads, set_num_threads, show_config
 from .training import TrainingDiverged
 from .variable import Variable
+
+if TYPE_CHECKING:
+    from .saving import load_model
 
 __version__ = "0.1.0"
 
@@ -55,7 +60,16 @@ __all__ = [
 ]
 
 
-def load_model(filepath, compile=True):  # type: ignore[no-untyped-def]
-    from .saving import load_model as load
+if not TYPE_CHECKING:
 
-    return load(filepath, compile=compile)
+    def __getattr__(name):
+        # `load_model` comes, with safetensors and hashlib, when first asked for: most programs do not load.
+        if name != "load_model":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from .saving import load_model
+
+        globals()[name] = load_model
+        return load_model
+
+    def __dir__():
+        return sorted({*globals(), *__all__})

@@ -1,4 +1,4 @@
-"""The activation functions' names and what their derivatives read; the arithmetic is in the kernels and reference.py."""
+"""Activation functions, and what derivatives read; the arithmetic is in the kernels and reference.py."""
 
 from __future__ import annotations
 

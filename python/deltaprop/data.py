@@ -1,4 +1,4 @@
-"""What the user passes, checked and brought into the form that an executor takes: rows, targets, weights. Nothing is copied whole."""
+"""What the user passes, checked for an executor: rows, targets, weights. Nothing is copied whole."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def array_of(given: Any, what: str) -> Array:
     try:
         array = np.asarray(given)
     except ValueError as error:
-        raise ValueError(f"{what} is no rectangular array: {error}.") from None
+        raise ValueError(
+            f"{what} is no rectangular array; all rows must have the same length ({error})."
+        ) from None
     if array.dtype.kind not in "biuf":
         raise ValueError(
             f"{what} must hold real numbers, received dtype {array.dtype}"
@@ -113,7 +115,7 @@ def targets_of(y: Any, n: int, output_shape: Shape, loss: Loss, what: str = "y")
         raise ValueError(
             f"{what} must have shape ({wanted}) to match the model's output, received {array.shape}.{hint}"
         )
-    if loss.function.endswith("_crossentropy") and array.dtype.kind in "if" and array.size:
+    if loss.function.endswith("_crossentropy") and array.dtype.kind in "iuf" and array.size:
         low, high = array.min(), array.max()
         if low < 0 or (high > 1 and loss.function == "binary_crossentropy"):
             raise ValueError(
@@ -130,7 +132,8 @@ def _class_ids(array: Array, n_classes: int, what: str) -> Array:
             f"{array.shape}. For one-hot rows use loss='categorical_crossentropy'."
         )
     if array.dtype.kind == "f" and not np.array_equal(array, np.floor(array)):
-        raise ValueError(f"{what} must hold class ids, which are integers; received other values.")
+        other = array[array != np.floor(array)][0]
+        raise ValueError(f"{what} must hold class ids, which are integers; received {other}.")
     if array.size and (int(array.min()) < 0 or int(array.max()) >= n_classes):
         raise ValueError(
             f"{what} must hold class ids from 0 to {n_classes - 1} ({n_classes} outputs), received ids "
@@ -205,17 +208,17 @@ def _class_table(classes: Array, class_weight: Mapping[int, float] | str) -> npt
         if not _is_class(key):
             raise ValueError(f"class_weight's keys must be class ids (0, 1, ...), received {key!r}.")
         if not isinstance(value, (int, float, np.number)) or not 0 <= value < np.inf:
-            raise ValueError(f"class_weight[{key}] must be a finite number of at least 0, received {value!r}.")
+            raise ValueError(f"class_weight[{key}] must be a number of at least 0, received {value!r}.")
         table[int(key)] = value
     return table
 
 
 def _is_class(key: object) -> bool:
-    return isinstance(key, (int, np.integer)) and not isinstance(key, bool) and key >= 0
+    return isinstance(key, (int, np.integer)) and not isinstance(key, bool) and bool(key >= 0)
 
 
 def split_validation(n: int, fraction: float, y: Array, loss: Loss) -> int:
-    """Return how many rows train when the last `fraction` of them validates, as in Keras: before any shuffling.
+    """Return how many rows train when the last `fraction` validates, as in Keras: before any shuffling.
 
     Warns if the split leaves a class without rows on one side: sorted data are split badly this way.
     """
@@ -224,7 +227,8 @@ def split_validation(n: int, fraction: float, y: Array, loss: Loss) -> int:
     split = int(np.floor(n * (1.0 - fraction)))
     if split == 0 or split == n:
         raise ValueError(
-            f"validation_split={fraction} of {n} rows leaves {split} to train on and {n - split} to validate on."
+            f"validation_split={fraction} of {n} rows leaves {split} to train on and {n - split} to "
+            f"validate on; another fraction or more rows would do."
         )
     classes = _classes(y, loss)
     if classes is not None:

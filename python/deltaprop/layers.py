@@ -1,4 +1,4 @@
-"""Layers: descriptions of what a network is made of, and the variables they get at build. No arithmetic lives here."""
+"""Layers: what a network is made of, and the variables they get at build. No arithmetic lives here."""
 
 from __future__ import annotations
 
@@ -107,6 +107,10 @@ class Layer:
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the shape of one row of the output."""
         return input_shape
+
+    def variable_shapes(self, input_shape: Shape) -> dict[str, Shape]:
+        """Return the shapes of the variables that `create_variables` makes, by name, in order."""
+        return {}
 
     def create_variables(self, input_shape: Shape, dtype: str, seed: int, stream: int) -> None:
         """Fill `variables`; most layers have none."""
@@ -244,9 +248,14 @@ class Dense(Layer):
             )
         return (self.units,)
 
+    def variable_shapes(self, input_shape: Shape) -> dict[str, Shape]:
+        """Return the shapes of kernel and bias."""
+        shapes: dict[str, Shape] = {"kernel": (input_shape[0], self.units)}
+        return {**shapes, "bias": (self.units,)} if self.use_bias else shapes
+
     def create_variables(self, input_shape: Shape, dtype: str, seed: int, stream: int) -> None:
         """Create kernel and bias."""
-        shape = (input_shape[0], self.units)
+        shape = self.variable_shapes(input_shape)["kernel"]
         initial = self.kernel_initializer(shape, dtype, seed=seed, stream=stream)
         self.kernel = Variable(shape, dtype, f"{self.name}/kernel")
         self.kernel.assign(initial)
@@ -311,7 +320,7 @@ class Dropout(Layer):
     rate : float
         From 0 to below 1.
     seed : int, optional
-        Makes the masks independent of the model's seed.
+        Chooses the stream of masks, which else follows from the layer's place; the model's seed counts, too.
     **kwargs
         As in `Layer`.
     """

@@ -1,6 +1,8 @@
-"""What is measured beside the loss: descriptions of metrics; the arithmetic is in the kernels and reference.py."""
+"""What is measured beside the loss: descriptions; the arithmetic is in the kernels and reference.py."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from . import losses
 from .utils import choose
@@ -37,6 +39,15 @@ class Metric:
     def resolve(self, n_outputs: int, sparse_targets: bool) -> Metric:
         """Return the metric for a given number of outputs and kind of target; most are themselves."""
         return self
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {"name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Metric:
+        """Return a metric from what `get_config` returned."""
+        return cls(**config)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self.name!r})"
@@ -118,6 +129,18 @@ class _LossMetric(Metric):
     def sparse(self) -> bool:  # type: ignore[override]
         """Whether the loss takes class ids."""
         return self._loss.sparse
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the loss's class and arguments, and the name in logs."""
+        config = self._loss.get_config()
+        return {"loss": type(self._loss).__name__, "config": config, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Metric:
+        """Return a metric from what `get_config` returned."""
+        metric = cls(choose("loss", config["loss"], losses.LOSSES).from_config(config["config"]))
+        metric.name = config["name"]
+        return metric
 
 
 METRICS: dict[str, type[Metric]] = {

@@ -1,4 +1,4 @@
-"""Models: layers in a row, what they were compiled with, and the user's verbs; the loops behind `fit` are in training.py."""
+"""Models: layers in a row, how they are compiled, and the user's verbs; the loops are in training.py."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from . import _core, losses, metrics, optimizers, runtime, training
 from .fuse import fuse
 from .layers import InputLayer, Layer, Shape, assign_all, checked_shape
 from .plan import Plan, lower
-from .reference import Data as ReferenceData
-from .reference import ReferenceExecutor
 from .utils import draw_seed
 from .variable import Variable
 
@@ -27,7 +25,7 @@ __all__ = ["Sequential"]
 Array = npt.NDArray[Any]
 
 
-class Sequential:
+class Sequential(_core.Callable):
     """A feed-forward network: layers in a row.
 
     Parameters
@@ -142,7 +140,7 @@ class Sequential:
             layer.name = _unique(layer.base_name, names)
         elif layer.name in names:
             raise ValueError(f"layer names must differ, and there is a layer {layer.name!r} already.")
-        shape = self._input_shape if self._entries else layer.declared_shape
+        shape = self._input_shape if self._entries else layer.declared_shape or layer.input_shape
         if shape is not None:
             stream = 2 * len(self.layers)
             before = self._entries[-1].output_shape if self._entries else shape
@@ -326,6 +324,8 @@ class Sequential:
         if self._executor is None or self._executor_key != key:
             self._plan, self._executor = self._lower(), None
             if self._run_eagerly:
+                from .reference import ReferenceExecutor
+
                 self._executor = ReferenceExecutor(self._plan, self.dtype)
             else:
                 natives = [
@@ -334,6 +334,7 @@ class Sequential:
                 ]
                 self._executor = runtime.native_executor(self._plan, natives, self.dtype, self.gate)
             self._executor_key = key
+            self._set_quick_target(None if self._run_eagerly else self._executor)
         return self._executor
 
     def _lower(self) -> Plan:
@@ -348,10 +349,15 @@ class Sequential:
 
     def bind(self, inputs: list[Any], targets: list[Any], weights: list[Any]) -> Any:
         """Return checked arrays as the executor takes them."""
-        return (ReferenceData if self._run_eagerly else _core.Data)(inputs, targets, weights)
+        if self._run_eagerly:
+            from .reference import Data
+
+            return Data(inputs, targets, weights)
+        return _core.Data(inputs, targets, weights)
 
     def _forget_plan(self) -> None:
         self._executor = self._plan = None
+        self._set_quick_target(None)
 
     # ---- training and using
 
@@ -455,8 +461,11 @@ class Sequential:
         """
         return training.predict(self, x, batch_size, verbose, callbacks)
 
-    def __call__(self, x: Any, training: bool = False) -> Array:
-        """Return the outputs without the conveniences of `predict`, for few rows at low latency.
+    def call(self, x: Any, training: bool = False) -> Array:
+        """Return the outputs without the conveniences of `predict`: what ``model(x)`` does.
+
+        For few rows at low latency: an array of the model's dtype in C order goes straight to C++ and
+        does not even pass through here.
 
         Parameters
         ----------
@@ -511,6 +520,16 @@ class Sequential:
         from .saving import load_weights
 
         load_weights(self, filepath)
+
+    def __getstate__(self) -> bytes:
+        from .saving import to_bytes
+
+        return to_bytes(self)
+
+    def __setstate__(self, state: bytes) -> None:
+        from .saving import from_bytes
+
+        vars(self).update(vars(from_bytes(state)))
 
     def get_config(self) -> dict[str, Any]:
         """Return the structure, ready for JSON."""

@@ -1,4 +1,4 @@
-"""How weights move: descriptions of optimisers, and the scalars of each step; the updates are in the kernels and reference.py."""
+"""How weights move: optimisers and the scalars of each step; updates are in the kernels and reference.py."""
 
 from __future__ import annotations
 
@@ -362,6 +362,5 @@ def get(identifier: str | Optimizer) -> Optimizer:
     """Return the optimiser that a name (in any case) or an instance stands for."""
     if isinstance(identifier, Optimizer):
         return identifier
-    return choose(
-        "optimizer", identifier.lower() if isinstance(identifier, str) else identifier, OPTIMIZERS
-    )()
+    name = identifier.lower() if isinstance(identifier, str) else identifier
+    return choose("optimizer", name, OPTIMIZERS)()  # type: ignore[call-arg]  # all but the base have defaults

@@ -1,4 +1,4 @@
-"""The plan: what a network computes, as a flat list of operations over numbered buffers; how layers become one, and its printing."""
+"""The plan: what a network computes, a list of operations over numbered buffers; how layers become one."""
 
 from __future__ import annotations
 
@@ -148,7 +148,9 @@ class Builder:
         """Add a buffer with rows of the same shape as another's."""
         return self.plan.buffer(role, self.plan.buffers[like].shape, name)
 
-    def emit(self, span: str, kind: str, inputs: tuple[int, ...], outputs: tuple[int, ...], **more: Any) -> None:
+    def emit(
+        self, span: str, kind: str, inputs: tuple[int, ...], outputs: tuple[int, ...], **more: Any
+    ) -> None:
         """Add an operation."""
         self.plan.spans[span].append(Op(kind, inputs, outputs, **more))
 

@@ -65,8 +65,20 @@ class Progress:
     Epoch 1/3 - ... samples/s - loss: 0.2500
     """
 
-    __slots__ = ("verbose", "epochs", "samples", "label", "_file", "_draws", "_bar", "_epoch",
-                 "_began", "_drawn", "_printed", "_pending")
+    __slots__ = (
+        "_bar",
+        "_began",
+        "_drawn",
+        "_draws",
+        "_epoch",
+        "_file",
+        "_pending",
+        "_printed",
+        "epochs",
+        "label",
+        "samples",
+        "verbose",
+    )
 
     def __init__(self, verbose: str | int, epochs: int | None, samples: int, *,
                  label: str = "Epoch", file: TextIO | None = None) -> None:

@@ -184,6 +184,11 @@ def nesterov(w: Array, g: Array, slots: list[Array], rate: float, constants: Seq
     return w + constants[0] * v - rate * g
 
 
+def _positive(epsilon: float, like: Array) -> Any:
+    """Let the smallest normal number stand for zero, so that 0 / 0 of a unit that never learnt is 0."""
+    return like.dtype.type(max(epsilon, float(np.finfo(like.dtype).tiny)))
+
+
 def rmsprop(w: Array, g: Array, slots: list[Array], rate: float, constants: Sequence[float]) -> Array:
     """v = rho v + (1 - rho) g^2; the step rate g / sqrt(v + epsilon), with a momentum where it has a slot."""
     rho, inertia, epsilon = constants
@@ -193,8 +198,8 @@ def rmsprop(w: Array, g: Array, slots: list[Array], rate: float, constants: Sequ
     if len(slots) > 2:
         mean = slots[2]
         mean[...] = rho * mean + (1 - rho) * g
-        variance = v - mean * mean
-    step = rate * g / np.sqrt(variance + w.dtype.type(epsilon))
+        variance = np.maximum(v - mean * mean, 0)  # rounding can make it negative
+    step = rate * g / np.sqrt(variance + _positive(epsilon, w))
     if len(slots) > 1:
         slots[1][...] = inertia * slots[1] + step
         step = slots[1]
@@ -210,7 +215,7 @@ def adam(w: Array, g: Array, slots: list[Array], rate: float, constants: Sequenc
     if len(slots) > 2:
         slots[2][...] = np.maximum(slots[2], v)
         v = slots[2]
-    return w - rate * m / (np.sqrt(v) + epsilon)
+    return w - rate * m / (np.sqrt(v) + _positive(epsilon, w))
 
 
 UPDATES: dict[str, Callable[[Array, Array, list[Array], float, Sequence[float]], Array]] = {
@@ -347,6 +352,8 @@ class ReferenceExecutor:
             self.values[op.outputs[0]] = self.values[op.outputs[0]] * DERIVATIVES[op.function](self.values[s])
 
     def _penalty_grad(self, op: Op) -> None:
+        if self.first_row > 0:
+            return  # once per batch
         l1, l2 = (self.dtype.type(a) for a in op.attributes)
         w = self.values[op.inputs[0]]
         self.values[op.outputs[0]] = self.values[op.outputs[0]] + l1 * np.sign(w) + 2 * l2 * w
@@ -356,7 +363,7 @@ class ReferenceExecutor:
 
     def _clip_norm(self, op: Op) -> None:
         norm = math.sqrt(sum(self.counters[b][0] for b in op.inputs[1:]))
-        if norm > op.attributes[0]:
+        if not norm <= op.attributes[0]:  # also where it is NaN
             factor = self.dtype.type(op.attributes[0] / norm)
             self.values[op.outputs[0]] = self.values[op.outputs[0]] * factor
 
@@ -373,7 +380,8 @@ class ReferenceExecutor:
         self.values[parameter] = new.astype(self.dtype)
 
     def _update(self, op: Op) -> None:
-        self._step(op, *op.inputs, op.outputs[1:])
+        parameter, gradient = op.inputs
+        self._step(op, parameter, gradient, op.outputs[1:])
 
     def _dense_update(self, op: Op) -> None:
         w, g, *slots = op.outputs
@@ -435,7 +443,8 @@ class ReferenceExecutor:
                 if array is None:
                     self.values[buffer] = np.ones(len(rows), self.dtype)
                 else:
-                    self.values[buffer] = np.asarray(array[rows]).reshape(len(rows), -1).astype(self.dtype)
+                    shape = (len(rows), -1) if self.plan.buffers[buffer].shape else (len(rows),)
+                    self.values[buffer] = np.asarray(array[rows]).reshape(shape).astype(self.dtype)
 
     def run(
         self, data: Data, order: Array | None, samples: int, batch: int, first_step: int, last_step: int,

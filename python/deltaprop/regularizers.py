@@ -20,8 +20,8 @@ class L1L2:
     Examples
     --------
     >>> import deltaprop as dp
-    >>> dp.layers.Dense(8, kernel_regularizer=dp.regularizers.L1L2(l1=1e-5, l2=1e-4)).name
-    'dense'
+    >>> dp.layers.Dense(8, kernel_regularizer=dp.regularizers.L1L2(l1=1e-5, l2=1e-4)).kernel_regularizer
+    L1L2(l1=1e-05, l2=0.0001)
     """
 
     __slots__ = ("l1", "l2")

@@ -1,4 +1,4 @@
-"""Which kernels and how many threads run: ISA level, thread count, configuration report. The only door to `_core`'s classes."""
+"""Which kernels and how many threads run, and a report of it. The only door to `_core`'s classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loops behind `fit`, `evaluate` and `predict`: epochs, callbacks, progress. An epoch itself is one call of an executor."""
+"""The loops behind `fit`, `evaluate` and `predict`: epochs, callbacks, progress; executors run epochs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Array = npt.NDArray[Any]
 Logs = dict[str, float]
 
 
-class TrainingDiverged(FloatingPointError):
+class TrainingDiverged(FloatingPointError):  # noqa: N818  # an event, as StopIteration is
     """The loss became NaN or infinite; the model is as it was at the start of that epoch.
 
     Attributes
@@ -38,7 +38,8 @@ class TrainingDiverged(FloatingPointError):
     def __init__(self, epoch: int, step: int, history: dict[str, list[float]]) -> None:
         super().__init__(
             f"the loss became NaN or infinite in epoch {epoch + 1}, batch {step + 1}; the weights are those "
-            f"of the start of that epoch. A smaller learning rate, clipnorm=1.0 or standardised inputs may help."
+            f"of the start of that epoch. A smaller learning rate, clipnorm=1.0 or standardised inputs may "
+            f"help."
         )
         self.epoch = epoch
         self.step = step
@@ -107,11 +108,20 @@ class _Measures:
             logs[prefix + name] = total / weight if weight else math.nan
         return logs
 
+    def keep(self) -> list[tuple[int, Any]]:
+        """Return the counters, for `put_back`: a batch hook may evaluate in the middle of an epoch."""
+        counters = [*self.objective, *(counter for _, counter in self.metrics)]
+        return [(counter, list(self.executor.sums(counter))) for counter in counters]
+
+    def put_back(self, kept: list[tuple[int, Any]]) -> None:
+        for counter, sums in kept:
+            self.executor.write(counter, sums)
+
 
 def _evaluate_rows(
     model: Sequential, rows: _Rows, hook: Callable[[int], bool] | None = None
 ) -> None:
-    """Fill the counters with loss and metrics on these rows: one batch, which the executor cuts into blocks."""
+    """Fill the counters with loss and metrics on these rows: one batch, cut into blocks by the executor."""
     executor = model.executor()
     executor.reset_counters()
     threads = runtime.threads_for(executor.flops(False) * min(rows.n, 1024))
@@ -128,6 +138,7 @@ class _Epoch:
         self.batch = batch
         self.shuffle = shuffle
         self.steps = -(-rows.n // batch)
+        self.measures = _Measures(model)
         self.threads = runtime.threads_for(self.executor.flops(True) * min(batch, rows.n))
 
     def begin(self) -> None:
@@ -160,9 +171,9 @@ class _Epoch:
 
 
 def fit(
-    model: Sequential, x: Any, y: Any, batch_size: int | None, epochs: int, verbose: int | str, callbacks: Any,
-    validation_split: float, validation_data: Any, shuffle: bool, class_weight: Any, sample_weight: Any,
-    initial_epoch: int, validation_batch_size: int | None, validation_freq: int,
+    model: Sequential, x: Any, y: Any, batch_size: int | None, epochs: int, verbose: int | str,
+    callbacks: Any, validation_split: float, validation_data: Any, shuffle: bool, class_weight: Any,
+    sample_weight: Any, initial_epoch: int, validation_batch_size: int | None, validation_freq: int,
 ) -> History:  # fmt: skip
     """Train; see `Sequential.fit`."""
     from .history import History
@@ -220,7 +231,8 @@ def _training_rows(
                 f"{type(validation_data).__name__}"
                 + (f" of length {len(validation_data)}." if hasattr(validation_data, "__len__") else ".")
             )
-        held = _checked(model, *validation_data, *(None,) * (3 - len(validation_data)), what="validation ")
+        held_x, held_y, held_weight = (*validation_data, None)[:3]
+        held = _checked(model, held_x, held_y, held_weight, what="validation ")
         return _Rows(model, rows, targets, weight), _Rows(model, *held)
     if validation_split == 0:
         return _Rows(model, rows, targets, weight), None
@@ -266,7 +278,7 @@ def _train_epoch(epoch: _Epoch, number: int, watchers: CallbackList, progress: P
 
 
 def _diverged(epoch: _Epoch, number: int, step: int, watchers: CallbackList, measures: _Measures) -> None:
-    """A loss that is not finite: TerminateOnNaN ends the training, else the epoch is undone and this raises."""
+    """A loss is not finite: TerminateOnNaN ends the training, else the epoch is undone and this raises."""
     if watchers.terminates_on_nan is not None:
         watchers.terminates_on_nan.on_nonfinite_loss(step, measures.read())
         return
@@ -287,6 +299,7 @@ def evaluate(
     with model.gate:
         rows = _Rows(model, *_checked(model, _build_for(model, x), y, sample_weight))
         measures = _Measures(model)
+        kept = measures.keep()
         progress = Progress(verbose, None, rows.n, label="Evaluate")
         try:
             watchers.on_test_begin()
@@ -297,6 +310,7 @@ def evaluate(
             watchers.on_test_end(dict(logs))
             progress.epoch_end(logs)
         finally:
+            measures.put_back(kept)
             progress.close()
     return _returned(logs, return_dict)
 
@@ -346,7 +360,7 @@ def predict(
         watchers.on_predict_end()
     finally:
         progress.close()
-    return outputs[0]
+    return outputs[0].reshape(len(rows), *model._shapes()[1])
 
 
 def call(model: Sequential, x: Any) -> Array:
@@ -354,9 +368,9 @@ def call(model: Sequential, x: Any) -> Array:
     shape = model._shapes()[0]
     array = array_of(x, "x")
     if array.shape == shape:
-        outputs: list[Array] = model.executor().predict([array[np.newaxis]], 1)
-        return outputs[0][0]
+        output: Array = model.executor().predict([array[np.newaxis]], 1)[0][0]
+        return output.reshape(model._shapes()[1])
     rows = rows_of(array, shape)
     executor = model.executor()
-    outputs = executor.predict([rows], runtime.threads_for(executor.flops(False) * len(rows)))
-    return outputs[0]
+    outputs: list[Array] = executor.predict([rows], runtime.threads_for(executor.flops(False) * len(rows)))
+    return outputs[0].reshape(len(rows), *model._shapes()[1])

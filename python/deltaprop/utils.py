@@ -1,9 +1,7 @@
-"""Keras's public helpers (`set_random_seed`, `to_categorical`), and the one way in which names are looked up."""
+"""Keras's public helpers (`set_random_seed`, `to_categorical`), and the one way names are looked up."""
 
 from __future__ import annotations
 
-import difflib
-import random
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -24,6 +22,8 @@ def choose(what: str, name: object, known: Mapping[str, Value]) -> Value:
             f"{what} must be a name or an instance, received {name!r} of type "
             f"{type(name).__name__}. Known names: {', '.join(sorted(known))}."
         )
+    import difflib  # only for the message
+
     near = difflib.get_close_matches(name.lower(), known, n=3)
     hint = f"Did you mean {' or '.join(repr(n) for n in near)}? " if near else ""
     raise ValueError(f"unknown {what} {name!r}. {hint}Known: {', '.join(sorted(known))}.")
@@ -51,6 +51,8 @@ def set_random_seed(seed: int) -> None:
     """
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
         raise ValueError(f"seed must be an integer from 0 to 2**32 - 1, received {seed!r}.")
+    import random
+
     random.seed(int(seed))
     np.random.seed(int(seed))
     _Seeds.seed = int(seed)

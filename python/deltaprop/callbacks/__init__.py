@@ -5,6 +5,16 @@ from .monitors import EarlyStopping, ModelCheckpoint, direction
 from .outputs import CSVLogger, LambdaCallback
 from .rates import LearningRateScheduler, ReduceLROnPlateau
 
-__all__ = ["Callback", "CallbackList", "CSVLogger", "EarlyStopping", "LambdaCallback",
-           "LearningRateScheduler", "Logs", "ModelCheckpoint", "ReduceLROnPlateau",
-           "TerminateOnNaN", "direction"]
+__all__ = [
+           "CSVLogger",
+           "Callback",
+           "CallbackList",
+           "EarlyStopping",
+           "LambdaCallback",
+           "LearningRateScheduler",
+           "Logs",
+           "ModelCheckpoint",
+           "ReduceLROnPlateau",
+           "TerminateOnNaN",
+           "direction",
+]

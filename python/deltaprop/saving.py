@@ -1,0 +1,309 @@
+"""Models as files, bytes and pickles: configuration as JSON, arrays by name; no file is ever run."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import losses, metrics, optimizers
+from .container import pack, reason, unpack, write
+from .layers import Layer, Shape, assign_all, checked_shape, get_layer_class
+from .model import Sequential
+from .utils import choose
+from .variable import Variable
+
+__all__ = ["from_bytes", "load_model", "load_weights", "save_model", "save_weights", "to_bytes"]
+
+Array = npt.NDArray[Any]
+Path = str | os.PathLike[str]
+
+# What constructors raise for arguments that are not theirs.
+_UNFIT = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+
+
+def save_model(model: Sequential, filepath: Path, overwrite: bool = True) -> None:
+    """Write weights, configuration and training state to one file.
+
+    Training that goes on from the file equals training that was never interrupted, bit for bit. The
+    file appears whole or not at all. The history of `fit` is not in it.
+
+    Parameters
+    ----------
+    model : Sequential
+        Built or not, compiled or not.
+    filepath : str or path-like
+        With any suffix; ``.safetensors`` is usual.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    ValueError
+        If the model holds an object that is not deltaprop's own, such as a schedule of yours, which
+        a file of data could not bring back. `save_weights` saves any model.
+    FileExistsError
+        If there is such a file, and `overwrite` is False.
+    FileNotFoundError
+        If the folder does not exist.
+    """
+    write(filepath, to_bytes(model), overwrite)
+
+
+def load_model(filepath: Path, compile: bool = True) -> Sequential:
+    """Return the model that `Sequential.save` wrote.
+
+    Parameters
+    ----------
+    filepath : str or path-like
+    compile : bool
+        Whether to restore optimiser, loss and metrics too, ready to train on.
+
+    Returns
+    -------
+    Sequential
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, truncated, not a model of deltaprop, or written by a newer version.
+        Nothing in a file is ever run or imported.
+    FileNotFoundError
+        If there is no such file.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import deltaprop as dp
+    >>> model = dp.Sequential([dp.Input(shape=(2,)), dp.layers.Dense(1)])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model.save(os.path.join(folder, "model.safetensors"))
+    ...     again = dp.load_model(os.path.join(folder, "model.safetensors"))
+    >>> bool((again.layers[0].kernel.numpy() == model.layers[0].kernel.numpy()).all())
+    True
+    """
+    with open(filepath, "rb") as file:
+        where = f"file {os.fspath(filepath)!r}"
+        return _model(*unpack(file, where), where, compile)
+
+
+def save_weights(model: Sequential, filepath: Path, overwrite: bool = True) -> None:
+    """Write the weights alone to one file.
+
+    Parameters and errors are those of `save_model`, but the model must be built, and may hold objects
+    of any class.
+    """
+    model._require_built()
+    write(filepath, to_bytes(model, weights_only=True), overwrite)
+
+
+def load_weights(model: Sequential, filepath: Path) -> None:
+    """Read the weights that `save_weights` or `save_model` wrote into a model, all or none.
+
+    Arrays find their variables by name if file and model have the same names, else by order, and are
+    converted to the model's dtype. The optimiser's state stays as it is.
+
+    Parameters
+    ----------
+    model : Sequential
+        Built.
+    filepath : str or path-like
+
+    Raises
+    ------
+    ValueError
+        If number or shapes differ, and as in `load_model`; the model is unchanged then.
+    FileNotFoundError
+        If there is no such file.
+    """
+    model._require_built()
+    where = f"file {os.fspath(filepath)!r}"
+    with open(filepath, "rb") as file:
+        metadata, arrays = unpack(file, where)
+    variables = _variables(model)
+    try:
+        weights = _take(arrays, json.loads(metadata["weights"]))
+        same = set(weights) == set(variables)
+        with model.gate:
+            assign_all(
+                list(variables.values()), _take(weights, variables if same else list(weights)).values(),
+                f"model {model.name!r}",
+            )  # fmt: skip
+    except _UNFIT as error:
+        raise ValueError(f"{where} holds the weights of another architecture: {reason(error)}.") from error
+
+
+def to_bytes(model: Sequential, weights_only: bool = False) -> bytes:
+    """Return what `save_model` writes; the same model gives the same bytes."""
+    with model.gate:  # not in the middle of somebody's fit
+        variables = _variables(model)
+        arrays = {name: variable.numpy() for name, variable in variables.items()}
+        metadata = {"weights": json.dumps(list(arrays))}
+        if weights_only:
+            return pack(metadata, arrays)
+        metadata["configuration"] = _configuration(model, arrays)
+        counters = {"epochs_done": model.epochs_done}
+        if model.optimizer is not None:
+            counters["iterations"] = model.optimizer.iterations
+            for name, variable in variables.items():  # one that was never updated has no slots
+                for slot in model.optimizer._slots.get(variable, ()):
+                    arrays[_slot_name(name, slot.name.rpartition("/")[2])] = slot.numpy()
+        metadata["counters"] = json.dumps(counters)
+    return pack(metadata, arrays)
+
+
+def from_bytes(data: bytes) -> Sequential:
+    """Return the model of `to_bytes`, with the errors of `load_model`."""
+    return _model(*unpack(io.BytesIO(data), "the data"), "the data", compile=True)
+
+
+# ---- names in files
+
+
+def _variables(model: Sequential) -> dict[str, Variable]:
+    """Return the variables by name, such as ``dense/kernel``, in `get_weights` order."""
+    return {f"{layer.name}/{v.name.rpartition('/')[2]}": v for layer in model.layers for v in layer.variables}
+
+
+def _slot_name(variable: str, slot: str) -> str:
+    return f"optimizer/{variable}/{slot}"
+
+
+def _take(arrays: dict[str, Array], names: Iterable[str]) -> dict[str, Array]:
+    """Return the named arrays in that order, and remove them from the others."""
+    return {name: arrays.pop(name) for name in names}
+
+
+# ---- describing
+
+
+def _by_class(classes: Iterable[Any]) -> dict[str, Any]:
+    return {cls.__name__: cls for cls in classes}
+
+
+_LOSSES = _by_class(losses.LOSSES.values())
+_METRICS = _by_class([*metrics.METRICS.values(), metrics._LossMetric])
+_OPTIMIZERS = _by_class(optimizers.OPTIMIZERS.values())
+
+
+def _configuration(model: Sequential, weights: Mapping[str, Array]) -> str:
+    """Return all but arrays and counters, as JSON; what could not be built again is refused."""
+    try:
+        compiled = None
+        if model.optimizer is not None:
+            compiled = {
+                "optimizer": _described("optimizer", model.optimizer, _OPTIMIZERS),
+                "loss": _described("loss", model.loss, _LOSSES),
+                "metrics": [[_described("metric", m, _METRICS), weighted] for m, weighted in model._metrics],
+                "run_eagerly": model._run_eagerly,
+            }
+        frozen = [name for name, variable in _variables(model).items() if not variable._trainable]
+        text = json.dumps(
+            {"model": model.get_config(), "frozen": frozen, "compiled": compiled}, default=_plain
+        )
+        again = json.loads(text)
+        layers = _check_fit(again["model"], weights)
+        if [type(layer) for layer in layers] != [type(layer) for layer in model._entries]:
+            raise ValueError("a layer's class has the name of one of deltaprop's, but is another.")
+        if compiled is not None:
+            _compile_arguments(again["compiled"])
+    except _UNFIT as error:
+        raise ValueError(
+            f"the model could not be loaded again: {reason(error)}. A file holds data only, so all objects "
+            f"must be of deltaprop's own classes; model.save_weights(...) saves the weights of any model."
+        ) from error
+    return text
+
+
+def _described(what: str, thing: Any, known: Mapping[str, Any]) -> dict[str, Any]:
+    name = type(thing).__name__
+    if known.get(name) is not type(thing):
+        raise ValueError(f"{what} {thing!r} is not one of {', '.join(known)}.")
+    return {"class": name, "config": thing.get_config()}
+
+
+def _made(what: str, description: Mapping[str, Any], known: Mapping[str, Any]) -> Any:
+    return choose(what, description["class"], known).from_config(description["config"])
+
+
+def _plain(value: Any) -> Any:
+    """Return NumPy's numbers and arrays as Python's, for JSON."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    raise ValueError(f"{value!r} is not data.")
+
+
+# ---- building
+
+
+def _model(metadata: Mapping[str, str], arrays: dict[str, Array], where: str, compile: bool) -> Sequential:
+    """Build what a file describes, once it is clear that its arrays fit."""
+    if "configuration" not in metadata:
+        raise ValueError(f"{where} holds weights only; build the model and call model.load_weights(...).")
+    try:
+        configuration = json.loads(metadata["configuration"])
+        counters = json.loads(metadata["counters"])
+        weights = _take(arrays, json.loads(metadata["weights"]))
+        _check_fit(configuration["model"], weights)
+        model = Sequential.from_config(configuration["model"])
+        variables = _variables(model)
+        assign_all(list(variables.values()), weights.values(), "the model")
+        for name in configuration["frozen"]:
+            variables[name].trainable = False
+        model.epochs_done = _count(counters["epochs_done"])
+        if compile and configuration["compiled"] is not None:
+            model.compile(**_compile_arguments(configuration["compiled"]))
+            assert model.optimizer is not None
+            model.optimizer.iterations = _count(counters["iterations"])
+            for name, variable in variables.items():
+                names = [_slot_name(name, slot) for slot in model.optimizer.slots]
+                if any(slot in arrays for slot in names):
+                    slots = _take(arrays, names).values()
+                    assign_all(model.optimizer.slots_of(variable), slots, f"variable {name!r}")
+            if arrays:
+                raise ValueError(f"the optimizer has no use for {', '.join(arrays)}.")
+    except _UNFIT as error:
+        raise ValueError(
+            f"{where} describes a model that cannot be built: {reason(error)}. Save it again with the "
+            f"version of deltaprop that you load it with."
+        ) from error
+    return model
+
+
+def _check_fit(config: Mapping[str, Any], weights: Mapping[str, Array]) -> list[Layer]:
+    """Return the layers, not built, if they fit the weights: a misfit might not even fit in memory."""
+    layers = [get_layer_class(entry["class"]).from_config(entry["config"]) for entry in config["layers"]]
+    row = (layers[0].declared_shape if layers else None) or config["input_shape"]
+    expected: list[tuple[str, str, Shape]] = []
+    if row is not None:
+        row = checked_shape(row, "input_shape")
+        for layer in layers:
+            shapes = layer.variable_shapes(row).items()
+            expected += [(f"{layer.name}/{name}", config["dtype"], shape) for name, shape in shapes]
+            row = layer.compute_output_shape(row)
+    found = [(name, array.dtype.name, array.shape) for name, array in weights.items()]
+    if found != expected:
+        raise ValueError(f"the layers need the arrays {expected}, and there are {found}.")
+    return layers
+
+
+def _compile_arguments(compiled: Mapping[str, Any]) -> dict[str, Any]:
+    made = [(_made("metric", metric, _METRICS), weighted) for metric, weighted in compiled["metrics"]]
+    return {
+        "optimizer": _made("optimizer", compiled["optimizer"], _OPTIMIZERS),
+        "loss": _made("loss", compiled["loss"], _LOSSES),
+        "metrics": [metric for metric, weighted in made if not weighted],
+        "weighted_metrics": [metric for metric, weighted in made if weighted],
+        "run_eagerly": compiled["run_eagerly"],
+    }
+
+
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or not 0 <= value < 2**63:
+        raise ValueError(f"a counter must be an integer of at least 0, received {value!r}.")
+    return value

@@ -1,0 +1,223 @@
+"""Same seed, same bits: for any number of threads, any ISA level with FMA, any rows around a row."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import deltaprop as dp
+from deltaprop import _core
+
+WITH_FMA = [level for level in _core.available_isas() if level != "baseline"]
+STEPS = 20
+Dense, Dropout = dp.layers.Dense, dp.layers.Dropout
+
+# Every activation, loss and optimiser, with widths that fill panels, cross them and are narrow.
+CASES: dict[str, Callable[[], tuple[list[Any], Any, Any]]] = {
+    "relu-sparse-adam": lambda: (
+        [Dense(129, "relu"), Dropout(0.3), Dense(10, "softmax")], "sparse_categorical_crossentropy", "adam"
+    ),
+    "tanh-mse-momentum": lambda: (
+        [Dense(65, "tanh"), Dense(33, "tanh"), Dense(1)], "mse", dp.optimizers.SGD(0.01, momentum=0.9)
+    ),
+    "sigmoid-bce-rmsprop": lambda: (
+        [Dense(17, "sigmoid"), Dense(5, "sigmoid")], "binary_crossentropy", dp.optimizers.RMSprop(momentum=0.5)
+    ),
+    "softmax-cce-nesterov": lambda: (
+        [Dense(40, "softmax"), Dense(7, "softmax")], "categorical_crossentropy",
+        dp.optimizers.SGD(0.1, momentum=0.9, nesterov=True),
+    ),
+    "regularised-mae-clipnorm": lambda: (
+        [Dense(70, "relu", kernel_regularizer="l1_l2"), Dense(3, kernel_regularizer="l2")], "mae",
+        dp.optimizers.Adam(amsgrad=True, global_clipnorm=0.1, weight_decay=0.01),
+    ),
+    "half-squared-sigmoid-centered": lambda: (
+        [Dense(20, "tanh"), Dropout(0.1), Dense(2, "sigmoid")], "half_squared_error",
+        dp.optimizers.RMSprop(centered=True, clipnorm=0.5),
+    ),
+    "bce-logits-sgd": lambda: (
+        [Dense(20, "relu"), Dense(2)], dp.losses.BinaryCrossentropy(from_logits=True), "sgd"
+    ),
+    "cce-logits-clipvalue": lambda: (
+        [Dense(20, "relu"), Dense(17)], dp.losses.CategoricalCrossentropy(from_logits=True),
+        dp.optimizers.SGD(0.1, clipvalue=0.01),
+    ),
+    "sparse-logits-adamw": lambda: (
+        [Dense(20, "relu"), Dense(17)], dp.losses.SparseCategoricalCrossentropy(from_logits=True), "adamw"
+    ),
+    "cce-of-sigmoid": lambda: ([Dense(9, "sigmoid")], "categorical_crossentropy", "sgd"),
+    "sparse-of-sigmoid": lambda: ([Dense(9, "sigmoid")], "sparse_categorical_crossentropy", "sgd"),
+    "bce-of-tanh": lambda: ([Dense(9, "tanh")], "binary_crossentropy", "sgd"),
+    "mse-of-softmax": lambda: ([Dense(9, "softmax")], "mse", "sgd"),
+}  # fmt: skip
+
+
+@pytest.fixture
+def run(plan_of: Any, core_executor: Any, targets_for: Any, rng: np.random.Generator) -> Callable[..., Any]:
+    """Return a function that makes 20 updates and returns the bytes of all that they leave behind."""
+
+    def train(
+        name: str, dtype: str, threads: int = 1, isa: str | None = None, seed: int = 7, batch: int = 50,
+        fused: bool = True,
+    ) -> dict[str, bytes]:  # fmt: skip
+        generator = np.random.default_rng(3)
+        layers, loss, optimizer = CASES[name]()
+        model = dp.Sequential([dp.Input((37,)), *layers], dtype=dtype, seed=1)
+        model.compile(optimizer, loss, ["accuracy"])
+        n = batch * STEPS - batch // 3  # the last batch is short
+        x = generator.normal(size=(n, 37))
+        y = targets_for(model.loss, n, model.output_shape[-1], generator)
+        weight = generator.uniform(0.5, 2, n)
+        plan = plan_of(model, fused)
+        executor = core_executor(plan, dtype, isa)
+        outcome = executor.run(
+            _core.Data([x], [y], [weight]), _core.permutation(n, seed, 0), n, batch, 0, STEPS,
+            model.optimizer.scalars(0, STEPS), 0, seed, True, threads, None,
+        )  # fmt: skip
+        assert outcome == ("finished", STEPS)
+        state = {v.name: executor.read(b).tobytes() for b, v in plan.variables.items()}
+        for b in plan.objective + [counter for _, counter in plan.metrics]:
+            state[f"counter {b}"] = np.array(executor.sums(b)).tobytes()
+        state["predict"] = executor.predict([x], threads)[0].tobytes()
+        return state
+
+    return train
+
+
+def differing(a: dict[str, bytes], b: dict[str, bytes]) -> list[str]:
+    """Names of what two runs do not agree on."""
+    assert a.keys() == b.keys()
+    return [name for name in a if a[name] != b[name]]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_bits_do_not_depend_on_threads(name: str, dtype: str, fused: bool, run: Callable[..., Any]) -> None:
+    alone = run(name, dtype, 1, fused=fused)
+    for threads in (2, 3):
+        assert differing(run(name, dtype, threads, fused=fused), alone) == []
+
+
+@pytest.mark.parametrize("name", ["relu-sparse-adam", "regularised-mae-clipnorm"])
+def test_bits_of_long_batches_do_not_depend_on_threads(name: str, dtype: str, run: Callable[..., Any]) -> None:
+    alone = run(name, dtype, 1, batch=1500)
+    for threads in (2, 3):
+        assert differing(run(name, dtype, threads, batch=1500), alone) == []
+
+
+@pytest.mark.skipif(len(WITH_FMA) < 2, reason="needs two ISA levels with FMA")
+@pytest.mark.parametrize("name", CASES)
+def test_bits_do_not_depend_on_the_isa_level(name: str, dtype: str, fused: bool, run: Callable[..., Any]) -> None:
+    best = run(name, dtype, isa=WITH_FMA[0], fused=fused)
+    for level in WITH_FMA[1:]:
+        assert differing(run(name, dtype, isa=level, fused=fused), best) == []
+
+
+@pytest.mark.parametrize("name", ["relu-sparse-adam", "tanh-mse-momentum"])
+def test_a_different_seed_differs(name: str, dtype: str, run: Callable[..., Any]) -> None:
+    assert differing(run(name, dtype, seed=7), run(name, dtype, seed=7)) == []
+    weights = [key for key in run(name, dtype) if key.endswith("kernel")]
+    assert set(weights) <= set(differing(run(name, dtype, seed=7), run(name, dtype, seed=8)))
+
+
+def fitted(threads: int | None, **fit: Any) -> list[np.ndarray]:
+    """Weights of a public fit that is large enough for a team."""
+    dp.set_num_threads(threads)
+    try:
+        model = dp.Sequential([dp.Input((100,)), Dense(256, "relu"), Dropout(0.2), Dense(10, "softmax")], seed=4)
+        model.compile("adam", "sparse_categorical_crossentropy")
+        generator = np.random.default_rng(0)
+        x, y = generator.normal(size=(700, 100)), generator.integers(0, 10, 700)
+        model.fit(x, y, batch_size=128, epochs=2, verbose=0, **fit)
+        return [*model.get_weights(), model.predict(x, verbose=0)]
+    finally:
+        dp.set_num_threads(None)
+
+
+def test_fit_gives_the_same_bits_for_any_number_of_threads() -> None:
+    alone = fitted(1)
+    for threads in (2, 3):
+        assert all(np.array_equal(a, b) for a, b in zip(fitted(threads), alone))
+
+
+def test_fit_gives_the_same_bits_with_batch_hooks() -> None:
+    """A callback that sees each batch cuts the epoch into calls."""
+    watched = fitted(2, callbacks=[dp.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None)])
+    assert all(np.array_equal(a, b) for a, b in zip(watched, fitted(2)))
+
+
+@pytest.mark.parametrize("activation", ["linear", "relu", "sigmoid", "tanh", "softmax"])
+def test_a_prediction_does_not_depend_on_the_rows_around_it(
+    activation: str, dtype: str, isa: str, plan_of: Any, core_executor: Any, rng: np.random.Generator
+) -> None:
+    model = dp.Sequential([dp.Input((37,)), Dense(129, activation), Dense(20, activation), Dense(3)], dtype=dtype)
+    model.compile("sgd", "mse")
+    executor = core_executor(plan_of(model, True), dtype, isa)
+    x = rng.normal(size=(300, 37)).astype(dtype)
+    (whole,) = executor.predict([x], 1)
+    for rows in (1, 2, 3, 5, 6, 7, 13, 96, 97, 299):
+        for first in (0, 1, 300 - rows):
+            (part,) = executor.predict([x[first : first + rows]], 1 + first % 3)
+            assert part.tobytes() == whole[first : first + rows].tobytes(), f"rows {first} to {first + rows}"
+
+
+def test_a_row_alone_is_predicted_as_in_a_batch(dtype: str, rng: np.random.Generator) -> None:
+    model = dp.Sequential([dp.Input((37,)), Dense(65, "tanh"), Dense(5, "softmax")], dtype=dtype)
+    x = rng.normal(size=(20, 37)).astype(dtype)
+    whole = model.predict(x, verbose=0)
+    for i, row in enumerate(x):
+        assert model(row).tobytes() == whole[i].tobytes()
+        assert model(row[np.newaxis]).tobytes() == whole[i].tobytes()
+        assert model.predict(x[i : i + 1], verbose=0).tobytes() == whole[i].tobytes()
+
+
+def test_batch_size_does_not_change_predict_and_evaluate(dtype: str, rng: np.random.Generator) -> None:
+    model = dp.Sequential([dp.Input((8,)), Dense(5, "tanh"), Dense(2)], dtype=dtype)
+    model.compile("sgd", "mse", ["mae"])
+    x, y = rng.normal(size=(1500, 8)), rng.normal(size=(1500, 2))
+    for batch in (1, 7, 2000):
+        assert np.array_equal(model.predict(x, batch, verbose=0), model.predict(x, verbose=0))
+        assert model.evaluate(x, y, batch, verbose=0) == model.evaluate(x, y, verbose=0)
+
+
+_PROGRAM = """
+import hashlib
+import numpy as np
+import deltaprop as dp
+model = dp.Sequential([dp.Input((20,)), dp.layers.Dense(70, "tanh"), dp.layers.Dropout(0.2),
+                       dp.layers.Dense(4, "softmax")], seed=9)
+model.compile("adam", "categorical_crossentropy")
+generator = np.random.default_rng(0)
+x, y = generator.normal(size=(200, 20)), generator.dirichlet(np.ones(4), 200)
+model.fit(x, y, epochs=3, verbose=0)
+digest = hashlib.sha256(b"".join(w.tobytes() for w in model.get_weights())).hexdigest()
+print(dp.runtime.isa, digest)
+"""
+
+
+@pytest.mark.skipif(len(WITH_FMA) < 2, reason="needs two ISA levels with FMA")
+def test_the_environment_forces_an_isa_level_and_keeps_the_bits() -> None:
+    digests = set()
+    for level in WITH_FMA:
+        environment = {**os.environ, "DELTAPROP_ISA": level}
+        done = subprocess.run(
+            [sys.executable, "-c", _PROGRAM], env=environment, capture_output=True, text=True, check=True
+        )
+        used, digest = done.stdout.split()
+        assert used == level
+        digests.add(digest)
+    assert len(digests) == 1
+
+
+def test_an_unknown_isa_level_is_named_with_those_there_are() -> None:
+    environment = {**os.environ, "DELTAPROP_ISA": "x86-64-v9"}
+    done = subprocess.run(
+        [sys.executable, "-c", "import deltaprop"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert "x86-64-v9" in done.stderr and _core.available_isas()[0] in done.stderr

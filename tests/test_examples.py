@@ -1,0 +1,53 @@
+"""The examples run as they stand and reach what the README says."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import deltaprop as dp
+
+ROOT = Path(__file__).parents[1]
+DATA = ROOT.parent / "shared" / "data"  # the original files, where a machine has them
+
+
+def run(script, *arguments, folder):
+    command = [sys.executable, ROOT / "examples" / script, *map(str, arguments)]
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def accuracy(output):
+    return float(re.search(r"test accuracy +([\d.]+)%", output)[1])
+
+
+def test_digits(tmp_path):
+    pytest.importorskip("sklearn")
+    output = run("digits.py", "--save", "my.safetensors", folder=tmp_path)
+    assert accuracy(output) >= 97
+    assert re.search(r"time per epoch +[\d.]+ ms", output)
+    assert "model saved to  my.safetensors" in output
+    assert dp.load_model(tmp_path / "my.safetensors").output_shape == (None, 10)
+
+
+@pytest.mark.parametrize("arguments, least", [([], 97.5), (["--notes"], 94.5)], ids=["modern", "notes"])
+def test_mnist(arguments, least, tmp_path):
+    if not (DATA / "mnist").is_dir():
+        pytest.skip("MNIST's files are not here")
+    assert accuracy(run("digits.py", "--mnist", DATA / "mnist", *arguments, folder=tmp_path)) >= least
+
+
+def test_boston(tmp_path):
+    if not (DATA / "boston_housing").is_dir():
+        pytest.skip("the Boston housing table is not here")
+    output = run("boston.py", DATA / "boston_housing", folder=tmp_path)
+    assert 2 < float(re.search(r"mean over folds: ([\d.]+)", output)[1]) < 3
+
+
+def test_xor(tmp_path):
+    output = run("xor.py", folder=tmp_path)
+    assert [round(float(p)) for p in re.findall(r"= ([\d.]+)$", output, re.M)] == [0, 1, 1, 0]
+    assert "backward" in output

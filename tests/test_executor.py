@@ -1,0 +1,437 @@
+"""The C++ executor against the reference: operation by operation on the same inputs, then whole epochs."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import deltaprop as dp
+from deltaprop import _core
+from deltaprop.plan import ABSENT, Op, Plan
+from deltaprop.reference import ReferenceExecutor
+
+SIZES = (1, 3, 10, 17, 64, 100, 129)
+
+Dense, Dropout, Activation = dp.layers.Dense, dp.layers.Dropout, dp.layers.Activation
+
+
+class Network:
+    """A row of the table: input shape, layers, what is minimised and measured, and rows of the batch."""
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        layers: list[dp.layers.Layer],
+        loss: str | dp.losses.Loss,
+        rows: int,
+        metrics: tuple[str, ...] = (),
+        weighted: tuple[str, ...] = (),
+    ) -> None:
+        self.shape, self.layers, self.loss = shape, layers, loss
+        self.rows, self.metrics, self.weighted = rows, metrics, weighted
+
+    def model(self, dtype: str, optimizer: dp.optimizers.Optimizer, **compiled: Any) -> dp.Sequential:
+        model = dp.Sequential([dp.Input(self.shape), *self.layers], dtype=dtype, seed=5)
+        for i, v in enumerate(model.variables):  # biases start at zero, and then an error in them hides
+            v.assign(np.random.default_rng(i).normal(size=v.shape) / np.sqrt(v.shape[0]))
+        model.compile(optimizer, self.loss, list(self.metrics), weighted_metrics=list(self.weighted), **compiled)
+        return model
+
+
+def frozen(layer: dp.layers.Dense) -> dp.layers.Dense:
+    """A layer that does not train."""
+    layer.trainable = False
+    return layer
+
+
+L1, L2, L1L2 = dp.regularizers.L1(0.02), dp.regularizers.L2(0.03), dp.regularizers.L1L2(0.01, 0.02)
+
+# Every layer, activation, loss and metric; a loss stands after the activation it is matched with, and after others.
+NETWORKS: dict[str, Callable[[], Network]] = {
+    "relu-softmax-sparse": lambda: Network(
+        (17,), [Dense(129, "relu"), Dense(10, "softmax")], "sparse_categorical_crossentropy", 129,
+        ("accuracy", "sparse_categorical_crossentropy"), ("accuracy", "sparse_categorical_crossentropy"),
+    ),
+    "tanh-mse": lambda: Network((3,), [Dense(17, "tanh"), Dense(1)], "mse", 17, ("mae", "mse"), ("mae",)),
+    "sigmoid-bce": lambda: Network(
+        (64,), [Dense(100, "sigmoid"), Dense(17, "sigmoid")], "binary_crossentropy", 64,
+        ("accuracy", "binary_accuracy", "binary_crossentropy"), ("binary_accuracy",),
+    ),
+    "narrow-mae": lambda: Network((129,), [Dense(1)], "mae", 3, ("half_squared_error",)),
+    "half-squared-sigmoid": lambda: Network(
+        (10,), [Dense(3, "sigmoid"), Dense(1, "sigmoid")], "half_squared_error", 100, ("accuracy",)
+    ),
+    "softmax-cce": lambda: Network(
+        (100,), [Dense(64, "relu"), Dense(3, "softmax")], "categorical_crossentropy", 10,
+        ("categorical_accuracy", "categorical_crossentropy", "mse"), ("categorical_accuracy",),
+    ),
+    "bce-from-logits": lambda: Network(
+        (1,), [Dense(129, "tanh"), Dense(10)], dp.losses.BinaryCrossentropy(from_logits=True), 17, ("mae",)
+    ),
+    "cce-from-logits": lambda: Network(
+        (17,), [Dense(17, "relu"), Dense(17)], dp.losses.CategoricalCrossentropy(from_logits=True), 17,
+        ("accuracy",),
+    ),
+    "sparse-from-logits": lambda: Network(
+        (3,), [Dense(3)], dp.losses.SparseCategoricalCrossentropy(from_logits=True), 3, ("accuracy",)
+    ),
+    "bce-of-tanh": lambda: Network((3,), [Dense(17, "tanh")], "binary_crossentropy", 17),
+    "bce-of-softmax": lambda: Network((3,), [Dense(17, "softmax")], "binary_crossentropy", 17),
+    "cce-of-sigmoid": lambda: Network((10,), [Dense(10, "sigmoid")], "categorical_crossentropy", 64),
+    "sparse-of-sigmoid": lambda: Network((10,), [Dense(17, "sigmoid")], "sparse_categorical_crossentropy", 10),
+    "mse-of-softmax": lambda: Network((10,), [Dense(17, "softmax")], "mse", 10),
+    "hidden-softmax": lambda: Network((10,), [Dense(17, "softmax"), Dense(3, "relu")], "mse", 17),
+    "dropout": lambda: Network(
+        (17,), [Dense(100, "relu"), Dropout(0.2), Dense(17, "tanh"), Dropout(0.5, seed=3), Dense(3)], "mse", 129
+    ),
+    "dropout-of-the-input": lambda: Network((129,), [Dropout(0.3), Dense(10, "sigmoid")], "mae", 17),
+    "dropout-at-the-end": lambda: Network((3,), [Dense(10), Dropout(0.3)], "mse", 17),
+    "layers-of-their-own": lambda: Network(
+        (3, 17),
+        [
+            Activation("relu"), dp.layers.Flatten(), Dense(100, use_bias=False), Activation("tanh"),
+            Activation("sigmoid"), Dense(10), Activation("linear"), Activation("softmax"),
+        ],
+        "categorical_crossentropy", 17,
+    ),
+    "regularised": lambda: Network(
+        (17,),
+        [
+            Dense(129, "relu", kernel_regularizer=L1, bias_regularizer=L2), Dense(10, "tanh"),
+            Dense(3, kernel_regularizer=L1L2, bias_regularizer=L1L2), Dense(1, kernel_regularizer=L2),
+        ],
+        "mse", 64,
+    ),
+    "frozen-below": lambda: Network(
+        (10,), [frozen(Dense(17, "relu", kernel_regularizer=L2)), Dense(3, "tanh"), Dense(1)], "mse", 17
+    ),
+    "frozen-between": lambda: Network(
+        (10,), [Dense(3, "tanh"), frozen(Dense(17, "sigmoid")), frozen(Dense(1))], "mse", 17
+    ),
+    "ones": lambda: Network((1,), [Dense(1, "tanh"), Dense(1)], "mse", 1, ("mse",)),
+}  # fmt: skip
+
+sgd, rmsprop, adam = dp.optimizers.SGD, dp.optimizers.RMSprop, dp.optimizers.Adam
+OPTIMIZERS: dict[str, Callable[[], dp.optimizers.Optimizer]] = {
+    "sgd": lambda: sgd(0.02),
+    "momentum": lambda: sgd(0.02, momentum=0.9),
+    "nesterov": lambda: sgd(0.02, momentum=0.9, nesterov=True),
+    "rmsprop": lambda: rmsprop(0.01),
+    "rmsprop-momentum": lambda: rmsprop(0.01, rho=0.8, momentum=0.5),
+    "rmsprop-centered": lambda: rmsprop(0.01, centered=True),
+    "rmsprop-centered-momentum": lambda: rmsprop(0.01, momentum=0.5, centered=True),
+    "adam": lambda: adam(0.01),
+    "amsgrad": lambda: adam(0.01, beta_1=0.8, beta_2=0.9, amsgrad=True),
+    "adamw": lambda: dp.optimizers.AdamW(0.01, weight_decay=0.1),
+    "sgd-decay": lambda: sgd(0.02, weight_decay=0.1),
+    "clipnorm": lambda: sgd(0.02, momentum=0.9, clipnorm=0.01),
+    "clipnorm-idle": lambda: sgd(0.02, clipnorm=1e6),
+    "clipvalue": lambda: adam(0.01, clipvalue=0.001, weight_decay=0.1),
+    "global-clipnorm": lambda: rmsprop(0.01, global_clipnorm=0.01),
+    "schedule": lambda: adam(dp.optimizers.schedules.ExponentialDecay(0.1, 2, 0.5)),
+}
+
+# How closely an operation must agree with the reference; see TOLERANCES.
+AGREEMENT = {
+    "dense": "contraction", "dense_grad_w": "contraction", "bias_grad": "contraction",
+    "dense_grad_x": "contraction", "dense_update": "contraction", "bias_update": "contraction",
+    "add_bias": "exact", "dropout": "exact", "dropout_grad": "exact", "clip_value": "exact",
+    "activation": "elementwise", "activation_grad": "elementwise", "update": "elementwise",
+    "penalty_grad": "elementwise", "clip_norm": "elementwise",
+    "softmax": "row_sum", "softmax_grad": "row_sum", "loss": "row_sum",
+    "reduce": "counter", "penalty": "wide_sum", "square_sum": "wide_sum",
+}  # fmt: skip
+
+
+def agreement(op: Op) -> str:
+    """The row of the table of tolerances for an operation."""
+    if op.kind == "activation" and op.function == "relu":
+        return "exact"
+    if op.kind == "loss" and op.function.startswith(("sparse_categorical_acc", "categorical_acc")):
+        return "exact"
+    return AGREEMENT[op.kind]
+
+
+def magnitude(op: Op, value: Callable[[int], Any]) -> float:
+    """The largest sum of absolute terms in a contraction, which rounding errors are proportional to."""
+
+    def size(buffer: int) -> Any:
+        return np.abs(np.asarray(value(buffer), dtype=np.float64))
+
+    inputs = op.inputs
+    if op.kind == "dense":
+        bias = size(inputs[2]) if inputs[2] != ABSENT else 0.0
+        return float((size(inputs[0]) @ size(inputs[1]) + bias).max())
+    if op.kind == "dense_grad_x":
+        return float((size(inputs[0]) @ size(inputs[1]).T).max())
+    if op.kind in ("dense_grad_w", "dense_update"):
+        return float((size(inputs[0]).T @ size(inputs[1])).max())
+    return float(size(inputs[0]).sum(axis=0).max())  # bias_grad, bias_update
+
+
+def flat(array: Any, rows: int, role: str, shape: tuple[int, ...]) -> Any:
+    """An array as the reference holds it: rows are flat."""
+    of_rows = role in ("input", "target", "activation", "delta", "mask")
+    return np.reshape(array, (rows, -1)) if of_rows and shape else array
+
+
+class Comparison:
+    """A C++ executor and the reference, fed the same before each operation."""
+
+    def __init__(self, plan: Plan, core: Any, dtype: str, assert_close: Callable[..., None]) -> None:
+        self.plan, self.core, self.dtype, self.assert_close = plan, core, dtype, assert_close
+        self.reference = ReferenceExecutor(plan, dtype)
+        self.compared = 0
+        self.largest = 0.0  # of the terms of the contraction at hand
+
+    def read(self, buffer: int, rows: int) -> Any:
+        b = self.plan.buffers[buffer]
+        return flat(self.core.read(buffer), rows, b.role, b.shape)
+
+    def block(
+        self, x: Any, y: Any, weight: Any, first: int, batch: int, step: int, scalars: Any,
+        threads: int = 1, training: bool = True,
+    ) -> None:  # fmt: skip
+        """Run all operations of one block of a batch, comparing the outputs of each."""
+        plan, core, reference, rows = self.plan, self.core, self.reference, len(x)
+        position = (rows, first, batch, step, 11, training, list(scalars))
+        core.prepare(*position)
+        reference.prepare(*position)
+        for buffers, array in ((plan.inputs, x), (plan.targets, y), (plan.weights, weight)):
+            for b in buffers:
+                core.write(b, np.asarray(array, dtype=self.dtype))
+        begin, end = plan.range("update", "update")
+        for i, op in enumerate(plan.ops[: end if training else plan.range("loss", "loss")[1]]):
+            per_block = i < begin or op.kind in ("dense_update", "bias_update")
+            if not per_block and first + rows < batch:
+                continue
+            for b in {*op.inputs, *op.outputs} - {ABSENT}:
+                reference.write(b, self.read(b, rows))
+            if agreement(op) == "contraction":
+                self.largest = magnitude(op, reference.read)
+            core.step(i, i + 1, threads)
+            reference.step(i, i + 1)
+            for b in op.outputs:
+                if plan.buffers[b].role == "gradient" and op.kind == "dense_update" and rows == batch:
+                    continue  # formed and used up piece by piece
+                if plan.buffers[b].role == "mask" and not training:
+                    continue
+                self.compare(i, op, b, rows, threads)
+
+    def compare(self, i: int, op: Op, buffer: int, rows: int, threads: int) -> None:
+        b = self.plan.buffers[buffer]
+        actual, expected = self.read(buffer, rows), self.reference.read(buffer)
+        label = f"operation {i} {op!r}, {b!r}, {rows} rows, {threads} threads"
+        if agreement(op) == "exact" or b.role == "mask":
+            assert np.array_equal(actual, expected), label
+        elif b.role in ("counter", "scalar"):
+            for a, e in zip(actual, expected):
+                precision = "float64" if op.kind == "reduce" else self.dtype
+                self.assert_close(a, e, agreement(op), precision, label)
+        else:
+            # A loss near zero is the difference of terms near one.
+            least = self.largest if agreement(op) == "contraction" else 1.0 if b.role == "row" else 0.0
+            if b.role == "slot":
+                least = max(least, least**2)  # mean squares
+            scale = max(float(np.abs(np.asarray(expected, dtype=np.float64)).max()), least)
+            self.assert_close(actual, expected, agreement(op), self.dtype, label, scale)
+        self.compared += 1
+
+
+def batch_for(
+    network: Network, model: dp.Sequential, rng: np.random.Generator, targets_for: Callable[..., np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows, targets and weights, a third of which are zero."""
+    x = rng.normal(size=(network.rows, *network.shape))
+    y = targets_for(model.loss, network.rows, model.output_shape[-1], rng)
+    return x, y, rng.uniform(0, 2, network.rows) * rng.integers(0, 3, network.rows)
+
+
+@pytest.fixture
+def compare_steps(
+    plan_of: Any, core_executor: Any, targets_for: Any, assert_close: Any, rng: np.random.Generator
+) -> Callable[..., None]:
+    """Return a comparison of three updates, the first by a batch in two blocks."""
+
+    def run(network: Network, optimizer: dp.optimizers.Optimizer, dtype: str, isa: str, fused: bool) -> None:
+        model = network.model(dtype, optimizer)
+        x, y, weight = batch_for(network, model, rng, targets_for)
+        plan = plan_of(model, fused)
+        pair = Comparison(plan, core_executor(plan, dtype, isa), dtype, assert_close)
+        scalars = optimizer.scalars(0, 3)
+        n = len(x)
+        for step, cuts in enumerate([(0, (2 * n + 2) // 3, n), (0, n), (0, n)]):
+            for first, last in itertools.pairwise(sorted(set(cuts))):
+                part = slice(first, last)
+                pair.block(x[part], y[part], weight[part], first, n, step, scalars[step], threads=step + 1)
+        assert pair.compared >= 3 * len(plan.spans["forward"])
+
+    return run
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_each_operation_equals_the_reference(
+    name: str, dtype: str, isa: str, fused: bool, compare_steps: Callable[..., None]
+) -> None:
+    compare_steps(NETWORKS[name](), sgd(0.02, momentum=0.9), dtype, isa, fused)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_each_update_equals_the_reference(
+    name: str, dtype: str, isa: str, fused: bool, compare_steps: Callable[..., None]
+) -> None:
+    network = Network((17,), [Dense(129, "tanh"), Dense(3, kernel_regularizer=L2)], "mse", 17)
+    compare_steps(network, OPTIMIZERS[name](), dtype, isa, fused)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_ragged_sizes_equal_the_reference(
+    threads: int, dtype: str, isa: str, fused: bool, plan_of: Any, core_executor: Any, assert_close: Any,
+    rng: np.random.Generator,
+) -> None:  # fmt: skip
+    """Every pair of widths, fewer for teams; each with some number of rows, as a whole batch and as a second block."""
+    for k, (n_in, n_out) in list(enumerate(itertools.product(SIZES, SIZES)))[::threads]:
+        middle = SIZES[(k + k // len(SIZES)) % len(SIZES)]
+        layers = [Dense(middle, "relu"), Dense(n_out, "tanh")]
+        model = Network((n_in,), layers, "mse", 0).model(dtype, sgd(0.02, momentum=0.9))
+        plan = plan_of(model, fused)
+        pair = Comparison(plan, core_executor(plan, dtype, isa), dtype, assert_close)
+        rows = SIZES[(k + threads) % len(SIZES)]
+        for first in (0, 1):
+            x, y = rng.normal(size=(rows, n_in)), rng.normal(size=(rows, n_out))
+            pair.block(x, y, np.ones(rows), first, first + rows, 0, (0.01, 0.01), threads)
+
+
+@pytest.mark.parametrize("name", ["dropout", "relu-softmax-sparse", "regularised"])
+def test_each_operation_equals_the_reference_outside_training(
+    name: str, dtype: str, isa: str, fused: bool, plan_of: Any, core_executor: Any, targets_for: Any,
+    assert_close: Any, rng: np.random.Generator,
+) -> None:  # fmt: skip
+    network = NETWORKS[name]()
+    model = network.model(dtype, adam())
+    plan = plan_of(model, fused)
+    pair = Comparison(plan, core_executor(plan, dtype, isa), dtype, assert_close)
+    x, y, weight = batch_for(network, model, rng, targets_for)
+    pair.block(x, y, weight, 0, len(x), 0, (), threads=2, training=False)
+    assert pair.compared > 0
+
+
+def test_the_tables_cover_the_vocabulary(plan_of: Any) -> None:
+    """A new word of the plan needs a row here: every operation and function that lower() or fuse() can emit occurs."""
+    seen = set()
+    for fused in (True, False):
+        for make in NETWORKS.values():
+            seen |= {(op.kind, op.function) for op in plan_of(make().model("float64", sgd()), fused).ops}
+        for optimizer in OPTIMIZERS.values():
+            model = NETWORKS["regularised"]().model("float64", optimizer())
+            seen |= {(op.kind, op.function) for op in plan_of(model, fused).ops}
+    kinds = {kind for kind, _ in seen}
+    assert kinds == set(AGREEMENT)
+    from deltaprop.reference import ACTIVATIONS, LOSSES, UPDATES
+
+    functions = {function for _, function in seen} - {""}
+    assert functions == {*ACTIVATIONS, *LOSSES, *UPDATES}
+
+
+# ---- whole epochs
+
+
+def trained(
+    network: Network,
+    dtype: str,
+    optimizer: dp.optimizers.Optimizer,
+    data: tuple[Any, Any, Any],
+    eager: bool,
+    batch: int,
+) -> tuple[dp.Sequential, dict[str, list[float]]]:
+    model = network.model(dtype, optimizer, run_eagerly=eager)
+    x, y, weight = data
+    history = model.fit(x, y, batch_size=batch, epochs=4, sample_weight=weight, verbose=0)
+    return model, history.history
+
+
+# What is compared here is the loop: what operations pass to each other, and batches that are short or long.
+EPOCHS = [
+    *(pytest.param(name, "momentum", id=name) for name in NETWORKS),
+    *(pytest.param("regularised", name, id=name) for name in OPTIMIZERS),
+]
+
+
+@pytest.mark.parametrize(("name", "optimizer"), EPOCHS)
+def test_epochs_equal_the_reference(
+    name: str, optimizer: str, dtype: str, targets_for: Any, assert_close: Any, rng: np.random.Generator
+) -> None:
+    network = NETWORKS[name]()
+    network.rows = 90  # the last batch is short
+    data = batch_for(network, network.model(dtype, sgd()), rng, targets_for)
+    results = [
+        trained(NETWORKS[name](), dtype, OPTIMIZERS[optimizer](), data, eager, batch=32) for eager in (False, True)
+    ]
+    (core, curves), (reference, expected) = results
+    assert curves.keys() == expected.keys()
+    for key in curves:
+        assert_close(curves[key], expected[key], "epochs", dtype, key)
+    for v, w in zip(core.variables, reference.variables):
+        assert_close(v.numpy(), w.numpy(), "epochs", dtype, v.name)
+    x, y, weight = data
+    assert_close(core.predict(x, verbose=0), reference.predict(x, verbose=0), "epochs", dtype, "predict")
+    for metric, wanted in zip(
+        core.evaluate(x, y, sample_weight=weight, verbose=0, return_dict=True).items(),
+        reference.evaluate(x, y, sample_weight=weight, verbose=0, return_dict=True).items(),
+    ):
+        assert metric[0] == wanted[0]
+        assert_close(metric[1], wanted[1], "epochs", dtype, metric[0])
+
+
+@pytest.mark.parametrize("name", ["relu-softmax-sparse", "dropout", "regularised"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "global-clipnorm"])
+def test_a_batch_longer_than_a_block_equals_the_reference(
+    name: str, optimizer: str, dtype: str, targets_for: Any, assert_close: Any, rng: np.random.Generator
+) -> None:
+    network = NETWORKS[name]()
+    network.rows = 2600
+    data = batch_for(network, network.model(dtype, sgd()), rng, targets_for)
+    (core, curves), (reference, expected) = (
+        trained(NETWORKS[name](), dtype, OPTIMIZERS[optimizer](), data, eager, batch=2500) for eager in (False, True)
+    )
+    assert_close(curves["loss"], expected["loss"], "epochs", dtype, "loss")
+    for v, w in zip(core.variables, reference.variables):
+        assert_close(v.numpy(), w.numpy(), "epochs", dtype, v.name)
+    x, y, weight = data
+    evaluated = [m.evaluate(x, y, sample_weight=weight, verbose=0, return_dict=True) for m in (core, reference)]
+    assert evaluated[0].keys() == evaluated[1].keys()
+    assert_close(list(evaluated[0].values()), list(evaluated[1].values()), "epochs", dtype, "evaluate")
+    assert_close(core.predict(x, verbose=0), reference.predict(x, verbose=0), "epochs", dtype, "predict")
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_fused_and_unfused_plans_agree(
+    name: str, dtype: str, isa: str, plan_of: Any, core_executor: Any, targets_for: Any, assert_close: Any,
+    rng: np.random.Generator,
+) -> None:  # fmt: skip
+    network = NETWORKS[name]()
+    optimizer = adam(0.01) if name == "regularised" else sgd(0.02, momentum=0.9)
+    model = network.model(dtype, optimizer)
+    x, y, weight = batch_for(network, model, rng, targets_for)
+    results = []
+    for fused in (True, False):
+        plan = plan_of(model, fused)
+        executor = core_executor(plan, dtype, isa)
+        outcome = executor.run(
+            _core.Data([x], [y], [weight]), None, len(x), 32, 0, -(-len(x) // 32),
+            optimizer.scalars(0, 8), 0, 3, True, 2, None,
+        )  # fmt: skip
+        assert outcome[0] == "finished"
+        by_name = {v.name: executor.read(b) for b, v in plan.variables.items()}
+        loss = [executor.sums(b)[0] for b in plan.objective]
+        results.append((by_name, loss, executor.predict([x], 1)[0]))
+    (weights, loss, output), (expected, expected_loss, expected_output) = results
+    assert weights.keys() == expected.keys()
+    for key in weights:
+        assert_close(weights[key], expected[key], "epochs", dtype, key)
+    assert_close(loss, expected_loss, "fused", dtype, "loss")
+    assert_close(output, expected_output, "epochs", dtype, "predict")

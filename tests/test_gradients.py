@@ -1,0 +1,197 @@
+"""Gradients of every layer, loss and regulariser against central differences, in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import deltaprop as dp
+from deltaprop.plan import ABSENT, Plan
+from deltaprop.reference import ReferenceExecutor
+
+EPSILON = 1e-5
+ROWS = 4
+
+Dense, Dropout, Activation = dp.layers.Dense, dp.layers.Dropout, dp.layers.Activation
+Categorical, Sparse = dp.losses.CategoricalCrossentropy, dp.losses.SparseCategoricalCrossentropy
+
+# What stands between the input, of width 3, and the output layer.
+HIDDEN: dict[str, Callable[..., list[dp.layers.Layer]]] = {
+    "dense-linear": lambda **r: [Dense(4, **r)],
+    "dense-relu": lambda **r: [Dense(4, "relu", **r)],
+    "dense-sigmoid": lambda **r: [Dense(4, "sigmoid", **r)],
+    "dense-tanh": lambda **r: [Dense(4, "tanh", **r)],
+    "dense-softmax": lambda **r: [Dense(4, "softmax", **r)],
+    "dense-without-bias": lambda **r: [
+        Dense(4, "tanh", use_bias=False, kernel_regularizer=r.get("kernel_regularizer"))
+    ],
+    "two": lambda **r: [Dense(4, "relu", **r), Dense(3, "tanh", **r)],
+    "activation": lambda **r: [Dense(4, **r), Activation("tanh"), Activation("softmax")],
+    "dropout": lambda **r: [Dropout(0.2), Dense(6, "relu", **r), Dropout(0.5)],
+    "flatten": lambda **r: [dp.layers.Flatten(), Dense(3, "sigmoid", **r), dp.layers.Flatten()],
+    "frozen-bias": lambda **r: [Dense(4, "tanh", **r)],
+}
+
+# Activation of the output layer, its width, and the loss: matched pairs, logits, and losses after anything else.
+LOSSES: dict[str, tuple[str, int, Callable[[], Any]]] = {
+    "mse": ("linear", 2, lambda: "mse"),
+    "mse-of-relu": ("relu", 2, lambda: "mse"),
+    "mse-of-softmax": ("softmax", 3, lambda: "mse"),
+    "mae": ("linear", 3, lambda: "mae"),
+    "mae-of-tanh": ("tanh", 2, lambda: "mae"),
+    "half-squared": ("linear", 1, lambda: "half_squared_error"),
+    "half-squared-of-sigmoid": ("sigmoid", 2, lambda: "half_squared_error"),
+    "binary": ("sigmoid", 2, lambda: "binary_crossentropy"),
+    "binary-from-logits": ("linear", 1, lambda: dp.losses.BinaryCrossentropy(from_logits=True)),
+    "binary-of-softmax": ("softmax", 3, lambda: "binary_crossentropy"),
+    "categorical": ("softmax", 3, lambda: "categorical_crossentropy"),
+    "categorical-from-logits": ("linear", 3, lambda: Categorical(from_logits=True)),
+    "categorical-of-sigmoid": ("sigmoid", 3, lambda: "categorical_crossentropy"),
+    "sparse": ("softmax", 3, lambda: "sparse_categorical_crossentropy"),
+    "sparse-from-logits": ("linear", 3, lambda: Sparse(from_logits=True)),
+    "sparse-of-sigmoid": ("sigmoid", 3, lambda: "sparse_categorical_crossentropy"),
+}
+
+REGULARIZERS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "l1": {"kernel_regularizer": dp.regularizers.L1(0.1), "bias_regularizer": dp.regularizers.L1(0.2)},
+    "l2": {"kernel_regularizer": dp.regularizers.L2(0.1), "bias_regularizer": dp.regularizers.L2(0.2)},
+    "l1-l2": {"kernel_regularizer": dp.regularizers.L1L2(0.1, 0.2)},
+}
+
+
+class Problem:
+    """An executor at one point, with the objective as a function of one parameter buffer."""
+
+    def __init__(self, plan: Plan, executor: Any, data: tuple[np.ndarray, ...]) -> None:
+        self.plan, self.executor = plan, executor
+        executor.prepare(ROWS, 0, ROWS, 3, 5, True, [0.0, 0.0])
+        for buffers, array in zip((plan.inputs, plan.targets, plan.weights), data):
+            executor.write(buffers[0], np.asarray(array, dtype=np.float64))
+        self.trainable = {
+            op.inputs[0]: op.inputs[1] for op in plan.spans["update"] if op.kind == "update"
+        }  # parameter to gradient
+
+    def objective(self) -> float:
+        """Mean loss of the rows, and penalties."""
+        self.executor.reset_counters()
+        self.executor.step(*self.plan.range("forward", "loss"), 1)
+        return sum(self.executor.read(b)[0] for b in self.plan.objective) / ROWS
+
+    def gradients(self) -> dict[int, np.ndarray]:
+        self.executor.step(*self.plan.range("forward", "backward"), 1)
+        return {p: np.array(self.executor.read(g)) for p, g in self.trainable.items()}
+
+    def differences(self, parameter: int) -> np.ndarray:
+        """Central differences, one element at a time."""
+        w = np.array(self.executor.read(parameter))
+        out = np.empty_like(w)
+        for i in np.ndindex(w.shape):
+            value = w[i]
+            ends = []
+            for moved in (value + EPSILON, value - EPSILON):
+                w[i] = moved
+                self.executor.write(parameter, w)
+                ends.append(self.objective())
+            w[i] = value
+            out[i] = (ends[0] - ends[1]) / (2 * EPSILON)
+        self.executor.write(parameter, w)
+        return out
+
+    def near_a_kink(self) -> bool:
+        """Whether a ReLU, an absolute error or an L1 penalty has its corner within 10 epsilon. Unfused plans only."""
+        self.executor.step(*self.plan.range("forward", "loss"), 1)
+        distances = [np.inf]
+        for op in self.plan.spans["forward"] + self.plan.spans["loss"]:
+            values = [np.asarray(self.executor.read(b)) for b in op.inputs[:2] if b != ABSENT]
+            if op.kind == "activation" and op.function == "relu":
+                distances.append(np.abs(values[0]).min())
+            elif op.kind == "loss" and op.function == "mae":
+                distances.append(np.abs(values[0] - values[1]).min())
+            elif op.kind == "penalty" and op.attributes[0]:
+                distances.append(np.abs(values[0]).min())
+        return bool(min(distances) < 10 * EPSILON)
+
+
+@pytest.fixture
+def problem(plan_of: Any, core_executor: Any, targets_for: Any, rng: np.random.Generator) -> Callable[..., Problem]:
+    """Return a problem away from kinks: (hidden, loss, regulariser, which executor)."""
+
+    def build(hidden: str, loss: str, regularizer: str, which: str) -> Problem:
+        activation, width, make = LOSSES[loss]
+        penalties = REGULARIZERS[regularizer]
+        shape = (1, 3) if hidden == "flatten" else (3,)
+        layers = [dp.Input(shape), *HIDDEN[hidden](**penalties), Dense(width, activation, **penalties)]
+        model = dp.Sequential(layers, dtype="float64", seed=2)
+        if hidden == "frozen-bias":
+            model.layers[0].bias.trainable = False
+        # Gradients that are used up as they are formed cannot be read; a limit that never bites keeps them.
+        model.compile(dp.optimizers.SGD(0.1, clipnorm=1e30), make(), ["accuracy"])
+        for _ in range(20):
+            for v in model.variables:
+                v.assign(rng.normal(size=v.shape) / np.sqrt(v.shape[0]))  # moderate: ln(1 - p) is exact enough
+            x = rng.normal(size=(ROWS, *shape))
+            y = targets_for(model.loss, ROWS, width, rng)
+            data = x, y, rng.uniform(0.3, 3.0, ROWS)
+            plain = ReferenceExecutor(plan_of(model, False), "float64")
+            plain.load_variables()
+            flat = (x.reshape(ROWS, -1), *data[1:])
+            if not Problem(plain.plan, plain, flat).near_a_kink():
+                break
+        else:
+            pytest.fail("no point away from kinks in 20 draws")
+        if which == "reference":
+            return Problem(plain.plan, plain, flat)
+        plan = plan_of(model, which == "core-fused")
+        return Problem(plan, core_executor(plan, "float64"), data)
+
+    return build
+
+
+def distance(g: np.ndarray, numeric: np.ndarray) -> float:
+    """|g - ĝ| / (|g| + |ĝ|), and 0 where both are but rounding errors."""
+    norms = float(np.linalg.norm(g) + np.linalg.norm(numeric))
+    return float(np.linalg.norm(g - numeric)) / norms if norms > 1e-9 else 0.0
+
+
+def check(at: Problem, tolerance: float) -> None:
+    """Compare all gradients, variable by variable."""
+    for parameter, g in at.gradients().items():
+        off = distance(g, at.differences(parameter))
+        assert off < tolerance, f"{at.plan.buffers[parameter]!r} is off by {off:.3g}"
+
+
+@pytest.mark.parametrize("regularizer", REGULARIZERS)
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_gradients_equal_central_differences(
+    hidden: str, loss: str, regularizer: str, problem: Callable[..., Problem], tolerance: dict[str, float]
+) -> None:
+    at = problem(hidden, loss, regularizer, "core")
+    check(at, tolerance["gradient"])
+    frozen = hidden == "frozen-bias"
+    assert len(at.trainable) == len([b for b in at.plan.buffers if b.role == "parameter"]) - frozen
+
+
+@pytest.mark.parametrize("which", ["core-fused", "reference"])
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_gradients_of_every_executor(
+    hidden: str, loss: str, which: str, problem: Callable[..., Problem], tolerance: dict[str, float]
+) -> None:
+    """The fused plan and the reference, with one regulariser after the other."""
+    regularizer = list(REGULARIZERS)[(list(LOSSES).index(loss) + list(HIDDEN).index(hidden)) % len(REGULARIZERS)]
+    at = problem(hidden, loss, regularizer, which)
+    check(at, tolerance["gradient"])
+
+
+def test_the_check_notices_a_wrong_gradient(problem: Callable[..., Problem], tolerance: dict[str, float]) -> None:
+    """One element off by a millionth of the norm is seen."""
+    at = problem("dense-tanh", "mse", "none", "core")
+    parameter, g = next(iter(at.gradients().items()))
+    numeric = at.differences(parameter)
+    g.flat[0] += 1e-6 * np.linalg.norm(g)
+    assert distance(g, numeric) > tolerance["gradient"]
