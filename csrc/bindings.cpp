@@ -140,12 +140,20 @@ class PyExecutor {
                 const py::object& hook) {
     Pass pass;
     pass.data = &data.batches;
-    if (!order.is_none()) pass.order = py::cast<py::array_t<std::int64_t>>(order).data();
+    Array<std::int64_t> kept_order;  // conversions, if any, live as long as the run
+    Array<double> kept_scalars;
+    if (!order.is_none()) {
+      kept_order = py::cast<Array<std::int64_t>>(order);
+      pass.order = kept_order.data();
+    }
     pass.samples = samples;
     pass.batch = batch;
     pass.first_step = first_step;
     pass.last_step = last_step;
-    if (!scalars.is_none()) pass.scalars = py::cast<py::array_t<double>>(scalars).data();
+    if (!scalars.is_none()) {
+      kept_scalars = py::cast<Array<double>>(scalars);
+      pass.scalars = kept_scalars.data();
+    }
     pass.step = step;
     pass.seed = seed;
     pass.update = update;

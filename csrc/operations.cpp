@@ -325,7 +325,9 @@ class Case {
     });
   }
 
+  // Once per batch: it does not depend on the rows.
   void penalty_grad() const {
+    if (at_.first_row != 0) return;
     const Packed<T>& w = variable(in(0)).main();
     each_span(w, [&](size_t at, size_t n) {
       kernels_.penalty_grad(w.data + at, static_cast<T>(op_.attributes[0]), static_cast<T>(op_.attributes[1]),

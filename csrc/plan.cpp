@@ -42,93 +42,194 @@ static_assert(sizeof kActivations / sizeof *kActivations == size(Activation::cou
 static_assert(sizeof kLosses / sizeof *kLosses == size(Loss::count), "a loss lacks its name");
 static_assert(sizeof kOptimizers / sizeof *kOptimizers == size(Optimizer::count), "an optimizer lacks its name");
 
-// What each kind takes: required and greatest numbers of operands, and of attributes.
-struct Arity {
-  size_t in, most_in, out, most_out, attributes;
+// What each kind reads and writes, a letter per operand: rows, target, weight, value per row, mask, parameter, gradient, slot,
+// counter, norm. `?` makes one optional, `*` stands for any number of it.
+struct Signature {
+  const char* in;
+  const char* out;
+  size_t attributes;
 };
-constexpr size_t kAny = 1000000;
 
-Arity arity(Kind kind) {
+Signature signature(Kind kind) {
   switch (kind) {
-    case Kind::dense: return {2, 3, 1, 1, 0};
-    case Kind::add_bias: return {2, 2, 1, 1, 0};
-    case Kind::activation: return {1, 1, 1, 1, 0};
-    case Kind::softmax: return {1, 1, 1, 1, 0};
-    case Kind::dropout: return {1, 1, 2, 2, 2};
-    case Kind::loss: return {2, 4, 1, 2, 0};
-    case Kind::reduce: return {1, 2, 1, 1, 1};
-    case Kind::penalty: return {1, 1, 1, 1, 2};
-    case Kind::activation_grad: return {2, 2, 1, 1, 0};
-    case Kind::softmax_grad: return {2, 2, 1, 1, 0};
-    case Kind::dropout_grad: return {2, 2, 1, 1, 1};
-    case Kind::dense_grad_w: return {2, 2, 1, 2, 0};
-    case Kind::bias_grad: return {1, 1, 1, 1, 0};
-    case Kind::dense_grad_x: return {2, 3, 1, 1, 0};
-    case Kind::penalty_grad: return {1, 1, 1, 1, 2};
-    case Kind::square_sum: return {1, 1, 1, 1, 0};
-    case Kind::clip_norm: return {2, kAny, 1, 1, 1};
-    case Kind::clip_value: return {1, 1, 1, 1, 1};
-    case Kind::update: return {2, 2, 1, 4, 1};
-    case Kind::dense_update: return {3, 3, 2, 5, 1};
-    case Kind::bias_update: return {2, 2, 2, 5, 1};
+    case Kind::dense: return {"rpp?", "r", 0};
+    case Kind::add_bias: return {"rp", "r", 0};
+    case Kind::activation: return {"r", "r", 0};
+    case Kind::softmax: return {"r", "r", 0};
+    case Kind::dropout: return {"r", "rm", 2};
+    case Kind::loss: return {"rtw?r?", "vr?", 0};
+    case Kind::reduce: return {"vw?", "c", 1};
+    case Kind::penalty: return {"p", "c", 2};
+    case Kind::activation_grad: return {"rr", "r", 0};
+    case Kind::softmax_grad: return {"rr", "r", 0};
+    case Kind::dropout_grad: return {"rm", "r", 1};
+    case Kind::dense_grad_w: return {"rr", "gg?", 0};
+    case Kind::bias_grad: return {"r", "g", 0};
+    case Kind::dense_grad_x: return {"rpr?", "r", 0};
+    case Kind::penalty_grad: return {"p", "g", 2};
+    case Kind::square_sum: return {"g", "n", 0};
+    case Kind::clip_norm: return {"gn*", "g", 1};
+    case Kind::clip_value: return {"g", "g", 1};
+    case Kind::update: return {"pg", "ps*", 1};
+    case Kind::dense_update: return {"rrp", "pgs*", 1};
+    case Kind::bias_update: return {"rp", "pgs*", 1};
     case Kind::count: break;
   }
-  return {};
+  return {"", "", 0};
 }
 
-void check(bool fits, size_t op, const Plan& plan, const char* what) {
-  if (fits) return;
-  throw std::invalid_argument("operation " + std::to_string(op) + " (" + kKinds[static_cast<size_t>(plan.ops[op].kind)] +
-                              ") of the plan: " + what);
-}
+// How many slots and constants an optimiser keeps.
+struct Keeps {
+  size_t slots, constants;
+};
+constexpr Keeps kKeeps[] = {{0, 0}, {1, 1}, {1, 1}, {1, 3}, {2, 3}, {3, 3}, {2, 3}, {3, 3}};
+static_assert(sizeof kKeeps / sizeof *kKeeps == size(Optimizer::count), "an optimizer lacks its slots");
 
-void check_operands(const Plan& plan, size_t i, const std::vector<int>& operands, size_t least, size_t most) {
-  check(operands.size() >= least && operands.size() <= most, i, plan, "wrong number of operands");
-  for (size_t k = 0; k < operands.size(); ++k)
-    check(operands[k] < static_cast<int>(plan.buffers.size()) && operands[k] >= (k < least ? 0 : -1), i, plan,
-          "an operand that is no buffer of the plan");
-}
-
-// A weight matrix joins a row buffer of its n_in and one of its n_out.
-void check_matrix(const Plan& plan, size_t i, int narrow, int matrix, int wide) {
-  const auto& shape = plan.buffers[static_cast<size_t>(matrix)].shape;
-  check(shape.size() == 2, i, plan, "the weights are no matrix");
-  check(plan.buffers[static_cast<size_t>(narrow)].width() == shape[0] &&
-            plan.buffers[static_cast<size_t>(wide)].width() == shape[1],
-        i, plan, "the weights' shape does not fit the rows");
-}
-
-void check_same_width(const Plan& plan, size_t i, int a, int b) {
-  if (a < 0 || b < 0) return;
-  check(plan.buffers[static_cast<size_t>(a)].width() == plan.buffers[static_cast<size_t>(b)].width(), i, plan,
-        "operands of different widths");
-}
-
-void check_op(const Plan& plan, size_t i) {
-  const Op& op = plan.ops[i];
-  const Arity a = arity(op.kind);
-  check_operands(plan, i, op.in, a.in, a.most_in);
-  check_operands(plan, i, op.out, a.out, a.most_out);
-  check(op.attributes.size() >= a.attributes, i, plan, "too few attributes");
-  switch (op.kind) {
-    case Kind::dense: check_matrix(plan, i, op.in[0], op.in[1], op.out[0]); break;
-    case Kind::dense_grad_w:
-    case Kind::dense_update: check_matrix(plan, i, op.in[0], op.out[0], op.in[1]); break;
-    case Kind::dense_grad_x: check_matrix(plan, i, op.out[0], op.in[1], op.in[0]); break;
-    case Kind::reduce:
-    case Kind::penalty:
-      check(plan.buffers[static_cast<size_t>(op.out[0])].role == Role::counter, i, plan, "writes no counter");
-      break;
-    case Kind::square_sum:
-      check(plan.buffers[static_cast<size_t>(op.out[0])].role == Role::scalar, i, plan, "writes no scalar");
-      break;
-    case Kind::clip_norm: break;
-    case Kind::loss:
-      if (op.out.size() > 1) check_same_width(plan, i, op.in[0], op.out[1]);
-      break;
-    default:
-      for (int operand : op.in) check_same_width(plan, i, operand, op.out[0]);
+bool has_role(Role role, char letter) {
+  switch (letter) {
+    case 'r': return role == Role::input || role == Role::activation || role == Role::delta;
+    case 't': return role == Role::target;
+    case 'w': return role == Role::weight;
+    case 'v': return role == Role::row;
+    case 'm': return role == Role::mask;
+    case 'p': return role == Role::parameter;
+    case 'g': return role == Role::gradient;
+    case 's': return role == Role::slot;
+    case 'c': return role == Role::counter;
+    default: return role == Role::scalar;
   }
+}
+
+// The checks of one operation; each throws a text that names it.
+class OpCheck {
+ public:
+  OpCheck(const Plan& plan, size_t number) : plan_(plan), number_(number), op_(plan.ops[number]) {}
+
+  void run(std::vector<bool>& written) const {
+    const Signature s = signature(op_.kind);
+    operands(op_.in, s.in);
+    operands(op_.out, s.out);
+    const size_t constants = is_update() ? kKeeps[op_.function].constants : 0;
+    check(op_.attributes.size() >= s.attributes + constants, "too few attributes");
+    shapes();
+    const bool adds = op_.accumulate || op_.kind == Kind::penalty_grad;
+    for (int b : op_.in) check(b < 0 || written[static_cast<size_t>(b)], "reads what was not written before");
+    check(!adds || written[static_cast<size_t>(op_.out[0])], "adds to what was not written before");
+    for (int b : op_.out)
+      if (b >= 0) written[static_cast<size_t>(b)] = true;
+  }
+
+ private:
+  bool is_update() const { return op_.kind == Kind::update || Plan::forms_gradient(op_.kind); }
+
+  void check(bool fits, const char* what) const {
+    if (fits) return;
+    throw std::invalid_argument("operation " + std::to_string(number_) + " (" + kKinds[static_cast<size_t>(op_.kind)] +
+                                ") of the plan: " + what);
+  }
+
+  void operands(const std::vector<int>& buffers, const char* letters) const {
+    size_t i = 0;
+    for (; *letters; ++letters) {
+      const char mark = letters[1];
+      size_t most = mark == '*' ? buffers.size() : i + 1;
+      for (; i < most; ++i) {
+        check(i < buffers.size() || mark == '?', "wrong number of operands");
+        if (i >= buffers.size()) break;
+        check(buffers[i] >= (mark == '?' ? -1 : 0) && buffers[i] < static_cast<int>(plan_.buffers.size()),
+              "an operand that is no buffer of the plan");
+        check(buffers[i] < 0 || has_role(buffer(buffers[i]).role, *letters), "an operand of the wrong role");
+      }
+      if (mark == '?' || mark == '*') ++letters;
+    }
+    check(i >= buffers.size(), "wrong number of operands");
+  }
+
+  const Buffer& buffer(int b) const { return plan_.buffers[static_cast<size_t>(b)]; }
+  int in(size_t i) const { return i < op_.in.size() ? op_.in[i] : -1; }
+  int out(size_t i) const { return i < op_.out.size() ? op_.out[i] : -1; }
+
+  void same_width(int a, int b) const {
+    if (a >= 0 && b >= 0) check(buffer(a).width() == buffer(b).width(), "operands of different widths");
+  }
+  void same_shape(int a, int b) const {
+    if (a >= 0 && b >= 0) check(buffer(a).shape == buffer(b).shape, "operands of different shapes");
+  }
+  // A weight matrix joins rows of its n_in and rows of its n_out.
+  void matrix(int n_in, int w, int n_out) const {
+    const auto& shape = buffer(w).shape;
+    check(shape.size() == 2, "the weights are no matrix");
+    check(buffer(n_in).width() == shape[0] && buffer(n_out).width() == shape[1],
+          "the weights' shape does not fit the rows");
+  }
+
+  void shapes() const {
+    switch (op_.kind) {
+      case Kind::dense:
+        matrix(in(0), in(1), out(0));
+        return same_width(in(2), out(0));
+      case Kind::dense_grad_w:
+        matrix(in(0), out(0), in(1));
+        return same_width(out(1), in(1));
+      case Kind::dense_grad_x:
+        matrix(out(0), in(1), in(0));
+        check(op_.function == 0 || in(2) >= 0, "a derivative without what it reads");
+        return same_width(in(2), out(0));
+      case Kind::dense_update:
+        matrix(in(0), in(2), in(1));
+        same_shape(in(2), out(0));
+        return optimizer();
+      case Kind::bias_update:
+        same_width(in(0), in(1));
+        same_shape(in(1), out(0));
+        return optimizer();
+      case Kind::update:
+        same_shape(in(0), in(1));
+        same_shape(in(0), out(0));
+        return optimizer();
+      case Kind::loss: return loss();
+      case Kind::dropout:
+        same_width(in(0), out(1));
+        return same_width(in(0), out(0));
+      case Kind::reduce:
+      case Kind::penalty:
+      case Kind::square_sum: return;
+      case Kind::clip_norm: return same_shape(in(0), out(0));
+      default:
+        for (int b : op_.in) same_width(b, out(0));
+    }
+  }
+
+  void loss() const {
+    const auto function = static_cast<Loss>(op_.function);
+    const bool sparse = function == Loss::sparse_categorical_crossentropy ||
+                        function == Loss::softmax_sparse_categorical_crossentropy ||
+                        function == Loss::sparse_categorical_accuracy;
+    const bool matched = function == Loss::sigmoid_binary_crossentropy || function == Loss::softmax_categorical_crossentropy ||
+                         function == Loss::softmax_sparse_categorical_crossentropy;
+    check(buffer(in(1)).width() == (sparse ? 1 : buffer(in(0)).width()), "a target of another width");
+    check(!matched || in(3) >= 0, "a matched loss without logits");
+    check(out(1) < 0 || in(2) >= 0, "a delta without a weight");
+    same_width(in(0), in(3));
+    same_width(in(0), out(1));
+  }
+
+  void optimizer() const {
+    const size_t before = op_.kind == Kind::update ? 1 : 2;
+    check(op_.out.size() == before + kKeeps[op_.function].slots, "not the optimiser's number of slots");
+    for (int b : op_.out) same_shape(b, out(0));
+  }
+
+  const Plan& plan_;
+  const size_t number_;
+  const Op& op_;
+};
+
+// Every entry is a buffer of that role.
+void check_list(const Plan& plan, const std::vector<int>& list, char letter, const char* what) {
+  for (int b : list)
+    if (b < 0 || b >= static_cast<int>(plan.buffers.size()) || !has_role(plan.buffers[static_cast<size_t>(b)].role, letter))
+      throw std::invalid_argument(std::string("the plan's ") + what + " name something else");
 }
 
 }  // namespace
@@ -146,7 +247,23 @@ void validate(const Plan& plan) {
   for (const Buffer& buffer : plan.buffers)
     if (buffer.width() == 0) throw std::invalid_argument("buffer '" + buffer.name + "' of the plan is empty");
   if (plan.weights.size() != plan.targets.size()) throw std::invalid_argument("the plan needs one weight per target");
-  for (size_t i = 0; i < plan.ops.size(); ++i) check_op(plan, i);
+  for (int b : plan.inputs)
+    if (b < 0 || b >= static_cast<int>(plan.buffers.size()) || plan.buffers[static_cast<size_t>(b)].role != Role::input)
+      throw std::invalid_argument("the plan's inputs name something else");
+  check_list(plan, plan.targets, 't', "targets");
+  check_list(plan, plan.weights, 'w', "weights");
+  check_list(plan, plan.outputs, 'r', "outputs");
+  check_list(plan, plan.objective, 'c', "objective");
+
+  std::vector<bool> written(plan.buffers.size());
+  for (size_t b = 0; b < plan.buffers.size(); ++b) {
+    const Role role = plan.buffers[b].role;
+    written[b] = role == Role::input || role == Role::target || role == Role::weight || role == Role::parameter ||
+                 role == Role::slot;
+  }
+  for (size_t i = 0; i < plan.ops.size(); ++i) OpCheck(plan, i).run(written);
+  for (int b : plan.outputs)
+    if (!written[static_cast<size_t>(b)]) throw std::invalid_argument("the plan never writes one of its outputs");
 }
 
 Role role_of(const std::string& name) { return static_cast<Role>(index_of(kRoles, name, "role")); }

@@ -305,6 +305,15 @@ class Activation(Layer):
         super().__init__(**kwargs)
         self.activation = activations.get(activation)
 
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Return the shape unchanged; softmax takes vectors only."""
+        if self.activation is activations.softmax and len(input_shape) != 1:
+            raise ValueError(
+                f"layer {self.name!r}: softmax takes rows that are vectors, received rows of shape "
+                f"{input_shape}; put a Flatten layer before it."
+            )
+        return input_shape
+
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""
         return {**super().get_config(), "activation": self.activation.name}
