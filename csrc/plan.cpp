@@ -107,6 +107,8 @@ class OpCheck {
 
   void run(std::vector<bool>& written) const {
     const Signature s = signature(op_.kind);
+    const size_t known = op_.kind == Kind::loss ? size(Loss::count) : is_update() ? size(Optimizer::count) : size(Activation::count);
+    check(op_.function >= 0 && static_cast<size_t>(op_.function) < known, "a function that nobody knows");
     operands(op_.in, s.in);
     operands(op_.out, s.out);
     const size_t constants = is_update() ? kKeeps[op_.function].constants : 0;
@@ -241,7 +243,8 @@ size_t Buffer::width() const {
 }
 
 void validate(const Plan& plan) {
-  if (plan.span.back() != plan.ops.size()) throw std::invalid_argument("the plan's spans do not cover its operations");
+  if (plan.span.front() != 0 || plan.span.back() != plan.ops.size())
+    throw std::invalid_argument("the plan's spans do not cover its operations");
   for (size_t s = 0; s + 1 < plan.span.size(); ++s)
     if (plan.span[s] > plan.span[s + 1]) throw std::invalid_argument("the plan's spans are out of order");
   for (const Buffer& buffer : plan.buffers)
