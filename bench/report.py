@@ -76,6 +76,13 @@ def rows(records: Iterable[Record]) -> list[list[str]]:
             cells = [record["work"], shown(record, record["seconds"]), "", "", "", ""]
             table.append([*cells, f"{duration(limit)}{mark}"])
             continue
+        if "share_of_peak" in record:
+            share, limit = record["share_of_peak"], record["gates"].get("share of peak")
+            mark = "" if limit is None or share >= limit else " (missed)"
+            figure = f"{share:.1%} (lowest {record['lowest_share']:.0%})"
+            wanted = "" if limit is None else f"{limit:.0%}{mark}"
+            table.append([record["work"], "", "", "FMA peak, median", "", figure, wanted])
+            continue
         own = own_threads(record)
         threads = " / ".join(shown(record, own[n]).removesuffix("/step") for n in sorted(own))
         start = [record["work"], shown(record, ours(record)), threads]

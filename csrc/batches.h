@@ -1,5 +1,5 @@
-// The caller's arrays: any element type and strides, memory-mapped or not. Rows are converted one at a time as a batch is
-// filled, so the data set is never copied whole.
+// The caller's arrays: any element type and strides, memory-mapped or not. Rows are converted one at a time as a batch
+// is filled, so the data set is never copied whole.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +15,8 @@ struct Source {
   const char* data = nullptr;
   Scalar type = Scalar::float32;
   size_t rows = 0, width = 0;
-  std::ptrdiff_t row_stride = 0;           // in bytes
-  std::vector<std::ptrdiff_t> offsets{};   // of each element of a row, where a row is not contiguous
+  std::ptrdiff_t row_stride = 0;          // in bytes
+  std::vector<std::ptrdiff_t> offsets{};  // of each element of a row, where a row is not contiguous
 
   const char* row(std::int64_t i) const { return data + i * row_stride; }
 
@@ -37,8 +37,8 @@ struct Source {
   bool all_finite() const;
 };
 
-// What one call works on, in the order of the plan's inputs, targets and weights. A source without data is left out; a weight
-// left out means ones.
+// What one call works on, in the order of the plan's inputs, targets and weights. A source without data is left out; a
+// weight left out means ones.
 struct Batches {
   std::vector<Source> inputs, targets, weights;
 };

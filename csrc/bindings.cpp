@@ -118,13 +118,14 @@ class PyExecutor {
     const Buffer& input = plan.buffers[static_cast<size_t>(plan.inputs[0])];
     const Buffer& output = plan.buffers[static_cast<size_t>(plan.outputs[0])];
     const py::ssize_t rows = array->nd == 2 ? array->dimensions[0] : 1;
-    if (input.shape.size() != 1 || output.shape.size() != 1 || rows < 1 || rows > std::max<py::ssize_t>(1, most_quick_rows_) ||
+    if (input.shape.size() != 1 || output.shape.size() != 1 || rows < 1 ||
+        rows > std::max<py::ssize_t>(1, most_quick_rows_) ||
         array->dimensions[array->nd - 1] != static_cast<py::ssize_t>(input.shape[0]) || !gate_->try_lock_shared())
       return nullptr;
     py::ssize_t shape[2] = {rows, static_cast<py::ssize_t>(output.shape[0])};
     Py_INCREF(dtype_.ptr());
-    PyObject* out = api.PyArray_NewFromDescr_(api.PyArray_Type_, dtype_.ptr(), array->nd, shape + (2 - array->nd), nullptr,
-                                              nullptr, 0, nullptr);
+    PyObject* out = api.PyArray_NewFromDescr_(api.PyArray_Type_, dtype_.ptr(), array->nd, shape + (2 - array->nd),
+                                              nullptr, nullptr, 0, nullptr);
     if (out && !executor_.predict_few(reinterpret_cast<const T*>(array->data), static_cast<size_t>(rows),
                                       reinterpret_cast<T*>(py::detail::array_proxy(out)->data))) {
       Py_DECREF(out);
@@ -135,9 +136,9 @@ class PyExecutor {
   }
 
   // -> (outcome, steps)
-  py::tuple run(const Data& data, const py::object& order, size_t samples, size_t batch, size_t first_step, size_t last_step,
-                const py::object& scalars, std::uint64_t step, std::uint32_t seed, bool update, unsigned threads,
-                const py::object& hook) {
+  py::tuple run(const Data& data, const py::object& order, size_t samples, size_t batch, size_t first_step,
+                size_t last_step, const py::object& scalars, std::uint64_t step, std::uint32_t seed, bool update,
+                unsigned threads, const py::object& hook) {
     Pass pass;
     pass.data = &data.batches;
     Array<std::int64_t> kept_order;  // conversions, if any, live as long as the run
@@ -282,12 +283,18 @@ void bind(py::module_& m, const std::string& suffix) {
       .def("quick_target",
            [](E& e) {
              const auto call = [](void* self, PyObject* x) { return static_cast<E*>(self)->quick_call(x); };
-             return py::capsule(new QuickTarget{&e, call}, kQuickTarget,
-                                [](PyObject* capsule) { delete static_cast<QuickTarget*>(PyCapsule_GetPointer(capsule, kQuickTarget)); });
+             return py::capsule(new QuickTarget{&e, call}, kQuickTarget, [](PyObject* capsule) {
+               delete static_cast<QuickTarget*>(PyCapsule_GetPointer(capsule, kQuickTarget));
+             });
            })
       .def_readonly("steps_done", &E::steps_done_)
       .def("prepare", &E::prepare)
-      .def("step", [](E& e, size_t first, size_t last, unsigned threads) { e.executor_.step(first, last, threads); })
+      .def(
+          "step",
+          [](E& e, size_t first, size_t last, unsigned threads, size_t repeats) {
+            e.executor_.step(first, last, threads, repeats);
+          },
+          py::arg("first"), py::arg("last"), py::arg("threads"), py::arg("repeats") = 1)
       .def("read", &E::read)
       .def("write", &E::write);
 }
@@ -302,7 +309,8 @@ Plan make_plan(const py::list& buffers, const py::list& ops, const std::array<si
   }
   for (const auto& item : ops) {
     const auto [kind, function, accumulate, in, out, attributes] =
-        py::cast<std::tuple<std::string, std::string, bool, std::vector<int>, std::vector<int>, std::vector<double>>>(item);
+        py::cast<std::tuple<std::string, std::string, bool, std::vector<int>, std::vector<int>, std::vector<double>>>(
+            item);
     plan.ops.push_back({kind_of(kind), function_of(kind_of(kind), function), accumulate, in, out, attributes});
   }
   plan.span = span;
@@ -337,7 +345,8 @@ py::array_t<std::uint32_t> random_bits(std::uint32_t seed, std::uint32_t stream,
   py::array_t<std::uint32_t> out(static_cast<py::ssize_t>(n));
   std::uint32_t* words = out.mutable_data();
   for (size_t i = 0; i < n; i += 4) {
-    const Philox bits = philox(static_cast<std::uint32_t>(i / 4), static_cast<std::uint32_t>(i / 4 >> 32), 0, 0, seed, stream);
+    const Philox bits =
+        philox(static_cast<std::uint32_t>(i / 4), static_cast<std::uint32_t>(i / 4 >> 32), 0, 0, seed, stream);
     std::copy_n(bits.word, std::min<size_t>(4, n - i), words + i);
   }
   return out;

@@ -1,5 +1,5 @@
-// The type `Callable`: called with one positional argument it asks its quick target first; everything else, and everything
-// that the target declines, goes to the Python method `call`.
+// The type `Callable`: called with one positional argument it asks its quick target first; everything else, and
+// everything that the target declines, goes to the Python method `call`.
 #include "call.h"
 
 #include <structmember.h>
@@ -10,8 +10,7 @@ namespace deltaprop {
 namespace {
 
 struct Callable {
-  PyObject_HEAD
-  vectorcallfunc vectorcall;
+  PyObject_HEAD vectorcallfunc vectorcall;
   QuickTarget target;
   PyObject* owner;  // keeps the target alive; null where there is none
 };

@@ -1,4 +1,5 @@
-// `model(x)` at low latency: a type with vectorcall, the base of the models. Knows Python's C API, and neither pybind11 nor NumPy.
+// `model(x)` at low latency: a type with vectorcall, the base of the models. Knows Python's C API, and neither pybind11
+// nor NumPy.
 #pragma once
 
 #define PY_SSIZE_T_CLEAN
@@ -6,8 +7,8 @@
 
 namespace deltaprop {
 
-// What an executor offers to `Callable`: call(self, x) returns a new reference, or null without an error where x needs the
-// general road.
+// What an executor offers to `Callable`: call(self, x) returns a new reference, or null without an error where x needs
+// the general road.
 struct QuickTarget {
   void* self;
   PyObject* (*call)(void* self, PyObject* x);

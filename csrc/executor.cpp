@@ -357,7 +357,8 @@ void Executor<T>::predict(const std::vector<Source>& inputs, size_t rows, const 
 
 template <class T>
 bool Executor<T>::predict_few(const T* input, size_t rows, T* output) {
-  if (plan_.inputs.size() != 1 || plan_.outputs.size() != 1 || !readable_in_place_[0] || rows > kPredictRows) return false;
+  if (plan_.inputs.size() != 1 || plan_.outputs.size() != 1 || !readable_in_place_[0] || rows > kPredictRows)
+    return false;
   const FlushDenormals flush;
   std::unique_ptr<Workspace<T>> work = take_workspace();
   const auto b = static_cast<size_t>(plan_.inputs[0]);
@@ -403,13 +404,14 @@ void Executor<T>::prepare(const Position& at, const std::vector<double>& scalars
 }
 
 template <class T>
-void Executor<T>::step(size_t first, size_t last, unsigned threads) {
+void Executor<T>::step(size_t first, size_t last, unsigned threads, size_t repeats) {
   reserve(position_.rows, threads);
   run_team(threads, [&](Team& team) {
-    for (size_t i = first; i < last; ++i) {
-      team.sync();
-      execute(plan_.ops[i], training_, position_, team);
-    }
+    for (size_t n = 0; n < repeats; ++n)
+      for (size_t i = first; i < last; ++i) {
+        team.sync();
+        execute(plan_.ops[i], training_, position_, team);
+      }
   });
 }
 

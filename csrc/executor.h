@@ -13,8 +13,8 @@
 
 namespace deltaprop {
 
-// Called between blocks at most ten times a second, on the calling thread, with the steps that are done; false stops the run
-// before the next update.
+// Called between blocks at most ten times a second, on the calling thread, with the steps that are done; false stops
+// the run before the next update.
 using KeepGoing = std::function<bool(size_t steps)>;
 
 struct Pass {
@@ -56,8 +56,8 @@ class Executor {
   // outputs: (rows, width) each, C order. Any number of threads may predict at once.
   void predict(const std::vector<Source>& inputs, size_t rows, const std::vector<T*>& outputs, unsigned threads);
 
-  // The same for few rows that lie in memory as the first layer reads them, on this thread: one input, one output. False if
-  // the plan has more, or reads its input otherwise.
+  // The same for few rows that lie in memory as the first layer reads them, on this thread: one input, one output.
+  // False if the plan has more, or reads its input otherwise.
   bool predict_few(const T* input, size_t rows, T* output);
 
   // A copy of parameters, slots and counters, and the way back to it.
@@ -66,7 +66,7 @@ class Executor {
 
   // ---- one operation at a time, on one batch that is kept
   void prepare(const Position& at, const std::vector<double>& scalars);
-  void step(size_t first, size_t last, unsigned threads);
+  void step(size_t first, size_t last, unsigned threads, size_t repeats = 1);
   Workspace<T>& workspace() { return training_; }
   const Position& position() const { return position_; }
 

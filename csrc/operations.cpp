@@ -129,7 +129,8 @@ class Case {
       product.relu = function == Activation::relu;
       kernels_.narrow_product(product);
       if (function == Activation::linear || function == Activation::relu) return;
-      for (size_t r = from; r < to; ++r) kernels_.activation[size(function)](row(out(0), r), row(out(0), r), padded(out(0)));
+      for (size_t r = from; r < to; ++r)
+        kernels_.activation[size(function)](row(out(0), r), row(out(0), r), padded(out(0)));
     });
   }
 
@@ -224,9 +225,8 @@ class Case {
   }
 
   void softmax_grad() const {
-    each_row([&](size_t r) {
-      kernels_.softmax_grad(row(in(0), r), row(in(1), r), row(out(0), r), buffer(out(0)).width());
-    });
+    each_row(
+        [&](size_t r) { kernels_.softmax_grad(row(in(0), r), row(in(1), r), row(out(0), r), buffer(out(0)).width()); });
   }
 
   void dropout_grad() const {
@@ -236,8 +236,8 @@ class Case {
     });
   }
 
-  // For this thread's parts of the gradient of w: f(product, p, from, to), with the operands of rows [from, to) of panel p but
-  // for where they go.
+  // For this thread's parts of the gradient of w: f(product, p, from, to), with the operands of rows [from, to) of
+  // panel p but for where they go.
   template <class F>
   void each_outer_product(const Variable<T>& w, int x, int dz, const F& f) const {
     const Packed<T>& main = w.main();
@@ -256,8 +256,8 @@ class Case {
     });
   }
 
-  // The columns [first, first + width) of a buffer of rows, side by side where there are so many rows that their strides would
-  // cost a page each.
+  // The columns [first, first + width) of a buffer of rows, side by side where there are so many rows that their
+  // strides would cost a page each.
   const T* pack(int b, size_t first, size_t width, size_t* stride) const {
     const T* rows = row(b, 0) + first;
     *stride = place(b).stride;
@@ -483,8 +483,7 @@ std::vector<bool> barriers(const Workspace<T>& work, size_t first, size_t last) 
     for (const auto& [b, access] : now) {
       const auto range = since.equal_range(b);
       for (auto other = range.first; other != range.second; ++other)
-        if ((access.written || other->second.written) &&
-            (access.cut != other->second.cut || access.cut == Cut::whole))
+        if ((access.written || other->second.written) && (access.cut != other->second.cut || access.cut == Cut::whole))
           needed[i - first] = true;
     }
     if (needed[i - first]) since.clear();

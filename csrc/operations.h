@@ -25,11 +25,11 @@ struct Workspace {
   const Kernels<T>* kernels = nullptr;
   std::vector<std::shared_ptr<Variable<T>>> variables;  // by buffer: parameters, slots and gradients
   std::vector<Place<T>> place;                          // by buffer of rows
-  std::vector<Place<T>> own_place;                      // the same in the arena: inputs may be read where the caller has them
-  std::vector<std::array<double, 2>> sums;              // by buffer: counters and scalars
+  std::vector<Place<T>> own_place;          // the same in the arena: inputs may be read where the caller has them
+  std::vector<std::array<double, 2>> sums;  // by buffer: counters and scalars
   std::unique_ptr<Slab> arena;
-  std::vector<std::unique_ptr<Slab>> scratch;           // by thread: one panel's columns of all rows
-  size_t capacity = 0;  // rows
+  std::vector<std::unique_ptr<Slab>> scratch;  // by thread: one panel's columns of all rows
+  size_t capacity = 0;                         // rows
 };
 
 // Which rows of which batch a run is at. Every thread computes its own copy.
@@ -47,8 +47,8 @@ struct Position {
 template <class T>
 void execute(const Op& op, Workspace<T>& work, const Position& at, const Team& team);
 
-// For each op of [first, last): whether threads must meet before it, because since they last met another thread's share of
-// what it touches was written, or what it writes was read.
+// For each op of [first, last): whether threads must meet before it, because since they last met another thread's share
+// of what it touches was written, or what it writes was read.
 template <class T>
 std::vector<bool> barriers(const Workspace<T>& work, size_t first, size_t last);
 

@@ -17,8 +17,8 @@
 
 namespace deltaprop {
 
-// Flushes denormals while it lives: the moments of dead units decay into them and would slow every update down. The caller's
-// mode comes back on every way out.
+// Flushes denormals while it lives: the moments of dead units decay into them and would slow every update down. The
+// caller's mode comes back on every way out.
 class FlushDenormals {
  public:
 #if defined(__x86_64__)
@@ -54,7 +54,8 @@ class Team {
 
   const unsigned thread, size;
 
-  // Spins for a while, then yields: an own barrier costs some 40 ns where OpenMP's costs 240, and a busy neighbour is let in.
+  // Spins for a while, then yields: an own barrier costs some 40 ns where OpenMP's costs 240, and a busy neighbour is
+  // let in.
   void sync() {
     if (size == 1) return;
     const unsigned phase = barrier_.phase.load(std::memory_order_relaxed);
@@ -88,7 +89,8 @@ class Team {
   Barrier& barrier_;
 };
 
-// libgomp's threads do not survive a fork, and a parallel region in the child would wait for them for ever (GCC bug 60035).
+// libgomp's threads do not survive a fork, and a parallel region in the child would wait for them for ever (GCC bug
+// 60035).
 inline bool& forked() {
   static bool flag = false;
   return flag;
@@ -103,7 +105,8 @@ inline void watch_for_fork() {
 // Processors that this process may use: the affinity mask, and OMP_NUM_THREADS where set.
 inline unsigned processors() {
 #if defined(_OPENMP)
-  return static_cast<unsigned>(omp_get_max_threads() < omp_get_num_procs() ? omp_get_max_threads() : omp_get_num_procs());
+  return static_cast<unsigned>(omp_get_max_threads() < omp_get_num_procs() ? omp_get_max_threads()
+                                                                           : omp_get_num_procs());
 #else
   return 1;
 #endif

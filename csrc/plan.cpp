@@ -8,11 +8,10 @@ namespace {
 
 const char* const kRoles[] = {"input", "target",    "weight",   "activation", "delta",   "mask",
                               "row",   "parameter", "gradient", "slot",       "counter", "scalar"};
-const char* const kKinds[] = {"dense",        "add_bias",     "activation",   "softmax",   "dropout",
-                              "loss",         "reduce",       "penalty",      "activation_grad", "softmax_grad",
-                              "dropout_grad", "dense_grad_w", "bias_grad",    "dense_grad_x", "penalty_grad",
-                              "square_sum",   "clip_norm",    "clip_value",   "update",    "dense_update",
-                              "bias_update"};
+const char* const kKinds[] = {
+    "dense",        "add_bias",        "activation",   "softmax",      "dropout",      "loss",         "reduce",
+    "penalty",      "activation_grad", "softmax_grad", "dropout_grad", "dense_grad_w", "bias_grad",    "dense_grad_x",
+    "penalty_grad", "square_sum",      "clip_norm",    "clip_value",   "update",       "dense_update", "bias_update"};
 const char* const kActivations[] = {"linear", "relu", "sigmoid", "tanh"};
 const char* const kLosses[] = {"mse",
                                "mae",
@@ -26,8 +25,8 @@ const char* const kLosses[] = {"mse",
                                "binary_accuracy",
                                "categorical_accuracy",
                                "sparse_categorical_accuracy"};
-const char* const kOptimizers[] = {"sgd",     "momentum",         "nesterov", "rmsprop", "rmsprop_momentum",
-                                   "centered_rmsprop", "adam",    "amsgrad"};
+const char* const kOptimizers[] = {"sgd",  "momentum", "nesterov", "rmsprop", "rmsprop_momentum", "centered_rmsprop",
+                                   "adam", "amsgrad"};
 
 template <size_t n>
 int index_of(const char* const (&names)[n], const std::string& name, const char* what) {
@@ -42,8 +41,8 @@ static_assert(sizeof kActivations / sizeof *kActivations == size(Activation::cou
 static_assert(sizeof kLosses / sizeof *kLosses == size(Loss::count), "a loss lacks its name");
 static_assert(sizeof kOptimizers / sizeof *kOptimizers == size(Optimizer::count), "an optimizer lacks its name");
 
-// What each kind reads and writes, a letter per operand: rows, target, weight, value per row, mask, parameter, gradient, slot,
-// counter, norm. `?` makes one optional, `*` stands for any number of it.
+// What each kind reads and writes, a letter per operand: rows, target, weight, value per row, mask, parameter,
+// gradient, slot, counter, norm. `?` makes one optional, `*` stands for any number of it.
 struct Signature {
   const char* in;
   const char* out;
@@ -107,7 +106,9 @@ class OpCheck {
 
   void run(std::vector<bool>& written) const {
     const Signature s = signature(op_.kind);
-    const size_t known = op_.kind == Kind::loss ? size(Loss::count) : is_update() ? size(Optimizer::count) : size(Activation::count);
+    const size_t known = op_.kind == Kind::loss ? size(Loss::count)
+                         : is_update()          ? size(Optimizer::count)
+                                                : size(Activation::count);
     check(op_.function >= 0 && static_cast<size_t>(op_.function) < known, "a function that nobody knows");
     operands(op_.in, s.in);
     operands(op_.out, s.out);
@@ -167,12 +168,8 @@ class OpCheck {
 
   void shapes() const {
     switch (op_.kind) {
-      case Kind::dense:
-        matrix(in(0), in(1), out(0));
-        return same_width(in(2), out(0));
-      case Kind::dense_grad_w:
-        matrix(in(0), out(0), in(1));
-        return same_width(out(1), in(1));
+      case Kind::dense: matrix(in(0), in(1), out(0)); return same_width(in(2), out(0));
+      case Kind::dense_grad_w: matrix(in(0), out(0), in(1)); return same_width(out(1), in(1));
       case Kind::dense_grad_x:
         matrix(out(0), in(1), in(0));
         check(op_.function == 0 || in(2) >= 0, "a derivative without what it reads");
@@ -190,9 +187,7 @@ class OpCheck {
         same_shape(in(0), out(0));
         return optimizer();
       case Kind::loss: return loss();
-      case Kind::dropout:
-        same_width(in(0), out(1));
-        return same_width(in(0), out(0));
+      case Kind::dropout: same_width(in(0), out(1)); return same_width(in(0), out(0));
       case Kind::reduce:
       case Kind::penalty:
       case Kind::square_sum: return;
@@ -207,7 +202,8 @@ class OpCheck {
     const bool sparse = function == Loss::sparse_categorical_crossentropy ||
                         function == Loss::softmax_sparse_categorical_crossentropy ||
                         function == Loss::sparse_categorical_accuracy;
-    const bool matched = function == Loss::sigmoid_binary_crossentropy || function == Loss::softmax_categorical_crossentropy ||
+    const bool matched = function == Loss::sigmoid_binary_crossentropy ||
+                         function == Loss::softmax_categorical_crossentropy ||
                          function == Loss::softmax_sparse_categorical_crossentropy;
     check(buffer(in(1)).width() == (sparse ? 1 : buffer(in(0)).width()), "a target of another width");
     check(!matched || in(3) >= 0, "a matched loss without logits");
@@ -230,7 +226,8 @@ class OpCheck {
 // Every entry is a buffer of that role.
 void check_list(const Plan& plan, const std::vector<int>& list, char letter, const char* what) {
   for (int b : list)
-    if (b < 0 || b >= static_cast<int>(plan.buffers.size()) || !has_role(plan.buffers[static_cast<size_t>(b)].role, letter))
+    if (b < 0 || b >= static_cast<int>(plan.buffers.size()) ||
+        !has_role(plan.buffers[static_cast<size_t>(b)].role, letter))
       throw std::invalid_argument(std::string("the plan's ") + what + " name something else");
 }
 

@@ -1,5 +1,5 @@
-// The plan: what a network computes, as a flat list of operations over numbered logical buffers. It knows no memory layout,
-// ISA level, float type or row count.
+// The plan: what a network computes, as a flat list of operations over numbered logical buffers. It knows no memory
+// layout, ISA level, float type or row count.
 #pragma once
 
 #include <array>
@@ -58,8 +58,8 @@ enum class Kind {
   clip_norm,        // g s ... -> g            g limit / max(limit, sqrt(sum s)); attributes: limit
   clip_value,       // g -> g                  attributes: limit
   update,           // w g -> w slots ...      attributes: decay, the optimiser's constants
-  dense_update,     // x dz w -> w g slots ... dense_grad_w and update in one; g holds sums between blocks of a long batch
-  bias_update,      // dz b -> b g slots ...   bias_grad and update in one
+  dense_update,  // x dz w -> w g slots ... dense_grad_w and update in one; g holds sums between blocks of a long batch
+  bias_update,   // dz b -> b g slots ...   bias_grad and update in one
   count
 };
 
@@ -76,7 +76,7 @@ enum class Span { forward, loss, backward, update, count };
 struct Plan {
   std::vector<Buffer> buffers;
   std::vector<Op> ops;
-  std::array<size_t, 5> span{};  // span s holds the ops [span[s], span[s + 1])
+  std::array<size_t, 5> span{};                        // span s holds the ops [span[s], span[s + 1])
   std::vector<int> inputs, targets, weights, outputs;  // buffers; weights[i] belongs to targets[i]
   std::vector<int> objective;                          // the counters whose sum is minimised
 
@@ -87,7 +87,8 @@ struct Plan {
   size_t end(Span s) const { return span[static_cast<size_t>(s) + 1]; }
 };
 
-// Throws std::invalid_argument that names the first operation or buffer which does not fit; everything behind it asserts.
+// Throws std::invalid_argument that names the first operation or buffer which does not fit; everything behind it
+// asserts.
 void validate(const Plan& plan);
 
 // The words of the vocabulary; throw std::invalid_argument for an unknown one.

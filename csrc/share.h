@@ -1,4 +1,5 @@
-// Who does what: the cuts that spread rows and panels over a team. Two operations that cut alike need no barrier between.
+// Who does what: the cuts that spread rows and panels over a team. Two operations that cut alike need no barrier
+// between.
 #pragma once
 
 #include <algorithm>
@@ -8,8 +9,8 @@
 
 namespace deltaprop {
 
-// (panels x depth) in tiles of tile_rows, in panel order: f(panel, from, to) for this thread's part. Threads own panels where
-// there are enough of them, else parts of panels.
+// (panels x depth) in tiles of tile_rows, in panel order: f(panel, from, to) for this thread's part. Threads own panels
+// where there are enough of them, else parts of panels.
 template <class F>
 void each_tiles(size_t panels, size_t depth, size_t tile_rows, const Team& team, const F& f) {
   const size_t tiles = (depth + tile_rows - 1) / tile_rows;

@@ -1,4 +1,5 @@
-// How many threads a fit uses: measured, not guessed. Results do not depend on the number, so steps can be spent on trying.
+// How many threads a fit uses: measured, not guessed. Results do not depend on the number, so steps can be spent on
+// trying.
 #pragma once
 
 #include <algorithm>
@@ -7,13 +8,14 @@
 
 namespace deltaprop {
 
-// A second thread may halve a step, or double it where the cores share little or are busy; which of them changes with time.
+// A second thread may halve a step, or double it where the cores share little or are busy; which of them changes with
+// time.
 class ThreadChoice {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // Calls run(threads, first, last) for consecutive parts of [first, last), on `most` threads or on one, until all is done or
-  // it returns false.
+  // Calls run(threads, first, last) for consecutive parts of [first, last), on `most` threads or on one, until all is
+  // done or it returns false.
   template <class Run>
   void steps(unsigned most, std::size_t first, std::size_t last, const Run& run) {
     if (most != most_) *this = ThreadChoice(most);
@@ -33,9 +35,9 @@ class ThreadChoice {
   unsigned best(unsigned most) const { return most == most_ && best_ ? best_ : most; }
 
  private:
-  static constexpr unsigned kTrials = 6;          // three each, in turn; the best of the three counts
-  static constexpr double kTrialSeconds = 1e-4;   // enough to see through a timer
-  static constexpr double kRestSeconds = 0.5;     // and at least so many times the cost of trying:
+  static constexpr unsigned kTrials = 6;         // three each, in turn; the best of the three counts
+  static constexpr double kTrialSeconds = 1e-4;  // enough to see through a timer
+  static constexpr double kRestSeconds = 0.5;    // and at least so many times the cost of trying:
   static constexpr double kRestFactor = 30;
 
   explicit ThreadChoice(unsigned most) : most_(most), best_(most) {}

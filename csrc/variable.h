@@ -1,5 +1,5 @@
-// A variable's memory: weights in the kernels' own layout for their whole life, and the transposed form that some products
-// read. Everything outside sees the canonical (n_in, n_out), C order.
+// A variable's memory: weights in the kernels' own layout for their whole life, and the transposed form that some
+// products read. Everything outside sees the canonical (n_in, n_out), C order.
 #pragma once
 
 #include <memory>
@@ -49,7 +49,8 @@ class Variable {
  public:
   Variable(std::vector<size_t> shape, const Kernels<T>& kernels) : shape_(std::move(shape)), kernels_(&kernels) {
     const size_t n_in = shape_.size() == 2 ? shape_[0] : 1, n_out = shape_.back();
-    // A narrow matrix (few classes, one regression output) is mostly padding unless its long side runs along the vectors.
+    // A narrow matrix (few classes, one regression output) is mostly padding unless its long side runs along the
+    // vectors.
     transposed_ = n_out < 64 / sizeof(T) && n_in > n_out;
     main_ = transposed_ ? Packed<T>(n_out, n_in, kernels.panel_units) : Packed<T>(n_in, n_out, kernels.panel_units);
     slab_ = std::make_shared<Slab>(main_.size() * sizeof(T));

@@ -58,8 +58,7 @@ void activation(const T* z, T* a, size_t n) {
 
 template <class T, class Function>
 void activation_grad(const T* da, const T* s, T* dz, size_t n) {
-  for (size_t j = 0; j < n; j += kLanes<T>)
-    store(dz + j, load(da + j) * Function::template derivative<T>(load(s + j)));
+  for (size_t j = 0; j < n; j += kLanes<T>) store(dz + j, load(da + j) * Function::template derivative<T>(load(s + j)));
 }
 
 // p = exp(z - max z) / sum, one row; the shift makes every exponent at most zero.
@@ -67,7 +66,8 @@ template <class T>
 void softmax(const T* z, T* p, size_t n) {
   const T lowest = -static_cast<T>(__builtin_inf());
   Lanes16<T> largest(lowest);
-  for (size_t j = 0; j < n; j += kLanes<T>) largest.raise(j, select<T>(before<T>(j, n), load(z + j), broadcast(lowest)));
+  for (size_t j = 0; j < n; j += kLanes<T>)
+    largest.raise(j, select<T>(before<T>(j, n), load(z + j), broadcast(lowest)));
   const Vec<T> shift = largest.maximum();
 
   Lanes16<T> sum(0);
@@ -104,8 +104,9 @@ void dropout(const deltaprop::Dropout<T>& d) {
     T* y = d.y + r * d.y_stride;
     std::uint8_t* mask = d.mask + r * d.mask_stride;
     for (size_t j = 0; j < d.n; j += 4) {
-      const Philox bits = philox(static_cast<std::uint32_t>(d.first_row + r), static_cast<std::uint32_t>(j / 4),
-                                 static_cast<std::uint32_t>(d.step), static_cast<std::uint32_t>(d.step >> 32), d.seed, d.op);
+      const Philox bits =
+          philox(static_cast<std::uint32_t>(d.first_row + r), static_cast<std::uint32_t>(j / 4),
+                 static_cast<std::uint32_t>(d.step), static_cast<std::uint32_t>(d.step >> 32), d.seed, d.op);
       for (size_t i = 0; i < 4; ++i) mask[j + i] = bits.word[i] < limit;
     }
     for (size_t j = 0; j < d.n; ++j) y[j] = mask[j] ? x[j] * scale : T{0};

@@ -1,4 +1,5 @@
-// The choice of a table of kernels, for code that is compiled once (kernel files include no STL, so it is not in table.h).
+// The choice of a table of kernels, for code that is compiled once (kernel files include no STL, so it is not in
+// table.h).
 #pragma once
 
 #include <vector>

@@ -1,6 +1,6 @@
-// The three matrix products of a dense layer on packed weight panels. One micro-kernel serves them all: a tile of rows x
-// vectors stays in registers while the contraction runs, so each output element is one FMA chain in index order, whatever
-// the tile, the thread or the ISA level.
+// The three matrix products of a dense layer on packed weight panels. One micro-kernel serves them all: a tile of rows
+// x vectors stays in registers while the contraction runs, so each output element is one FMA chain in index order,
+// whatever the tile, the thread or the ISA level.
 #pragma once
 
 #include "table.h"
@@ -19,7 +19,8 @@ constexpr size_t kPanelVectors = 2;
 constexpr size_t kTileRows = 3;
 constexpr size_t kPanelVectors = 4;
 #endif
-// Where panels are narrow, an outer product reads x again for every few columns: so few rows that they stay in the L1 cache.
+// Where panels are narrow, an outer product reads x again for every few columns: so few rows that they stay in the L1
+// cache.
 constexpr size_t kOuterRows = kPanelVectors * kVectorBytes > 64 ? 1024 : 64;
 constexpr size_t kPanelUnits = kPanelVectors * kVectorBytes / 64;
 
@@ -28,8 +29,8 @@ struct Nothing {
   void operator()() const {}
 };
 
-// acc[i][v] += sum over k of x(i, k) w(k, v). x(i, k) is x[i * stride + k], or x[k * stride + i] where the contraction runs
-// over the rows of x. What `aside` does for each k shares the issue slots that the FMAs leave.
+// acc[i][v] += sum over k of x(i, k) w(k, v). x(i, k) is x[i * stride + k], or x[k * stride + i] where the contraction
+// runs over the rows of x. What `aside` does for each k shares the issue slots that the FMAs leave.
 template <class T, size_t R, size_t V, bool kOverRows, class Aside>
 inline void multiply(Vec<T> (&acc)[R][V], const T* x, size_t x_stride, const T* w, size_t w_stride, size_t depth,
                      const Aside& aside) {
@@ -72,8 +73,7 @@ struct ProductTile {
     multiply<T, R, V, false>(acc, p.x + row * p.x_stride, p.x_stride, p.w, V * kLanes<T>, p.depth, Nothing{});
     each_accumulator<T>(acc, [&](Vec<T>& a, size_t i, size_t j) {
       if (kFinish == Finish::relu) a = max(Vec<T>{}, a);
-      if (kFinish == Finish::mask)
-        a = select<T>(load(p.mask + (row + i) * p.mask_stride + j) > Vec<T>{}, a, Vec<T>{});
+      if (kFinish == Finish::mask) a = select<T>(load(p.mask + (row + i) * p.mask_stride + j) > Vec<T>{}, a, Vec<T>{});
       store(y + i * p.y_stride + j, a);
     });
   }

@@ -1,5 +1,5 @@
-// Compiled once per ISA level: fills the tables of the level that DELTAPROP_ISA (an identifier) and DELTAPROP_ISA_NAME (the
-// same for people) name.
+// Compiled once per ISA level: fills the tables of the level that DELTAPROP_ISA (an identifier) and DELTAPROP_ISA_NAME
+// (the same for people) name.
 #include "activations.inl"
 #include "gemm.inl"
 #include "losses.inl"
@@ -55,8 +55,8 @@ constexpr deltaprop::Kernels<T> table() {
        elementwise_loss<T, HalfSquaredError>, elementwise_loss<T, BinaryCrossentropy>,
        probability_crossentropy<T, false>, probability_crossentropy<T, true>,
        elementwise_loss<T, SigmoidBinaryCrossentropy>, softmax_categorical_crossentropy<T>,
-       softmax_sparse_categorical_crossentropy<T>, elementwise_loss<T, BinaryAccuracy>,
-       categorical_accuracy<T, false>, categorical_accuracy<T, true>},
+       softmax_sparse_categorical_crossentropy<T>, elementwise_loss<T, BinaryAccuracy>, categorical_accuracy<T, false>,
+       categorical_accuracy<T, true>},
       square_sum<T>,
       penalty<T>,
       penalty_grad<T>,

@@ -9,7 +9,8 @@ namespace {
 
 using deltaprop::LossRows;
 
-// Keras's: probabilities are clipped to [epsilon, 1 - epsilon] before a logarithm; the gradient is zero where that bites.
+// Keras's: probabilities are clipped to [epsilon, 1 - epsilon] before a logarithm; the gradient is zero where that
+// bites.
 template <class T>
 constexpr T kProbabilityEpsilon = static_cast<T>(1e-7);
 
@@ -34,7 +35,8 @@ inline size_t argmax(const T* p, size_t n) {
   return best;
 }
 
-// ---- losses that are a sum over the outputs; value and slope are those of one output, mean tells whether 1/n is in front
+// ---- losses that are a sum over the outputs; value and slope are those of one output, mean tells whether 1/n is in
+// front
 
 struct MeanSquaredError {
   static constexpr bool mean = true;
@@ -133,14 +135,14 @@ void elementwise_loss(const LossRows<T>& a) {
     const Vec<T> factor = broadcast(row_factor(a, r) * share);
     T* delta = a.delta + r * a.delta_stride;
     for (size_t j = 0; j < to_units<T>(a.n); j += kLanes<T>)
-      store(delta + j,
-            select<T>(before<T>(j, a.n), factor * L::template slope<T>(load(p + j), load(y + j)), Vec<T>{}));
+      store(delta + j, select<T>(before<T>(j, a.n), factor * L::template slope<T>(load(p + j), load(y + j)), Vec<T>{}));
   }
 }
 
 // ---- cross-entropies over one of n classes
 
-// -log softmax(z)_k = (max z - z_k) - log max p: the largest probability is at least 1/n, so its logarithm is always good.
+// -log softmax(z)_k = (max z - z_k) - log max p: the largest probability is at least 1/n, so its logarithm is always
+// good.
 template <class T>
 void softmax_sparse_categorical_crossentropy(const LossRows<T>& a) {
   for (size_t r = 0; r < a.rows; ++r) {
@@ -195,7 +197,9 @@ void probability_crossentropy(const LossRows<T>& a) {
     for (size_t j = 0; j < a.n; j += kLanes<T>) mass.add(j, select<T>(before<T>(j, a.n), load(p + j), Vec<T>{}));
     const Vec<T> total = mass.sum();
 
-    const auto slope = [&](size_t j, Vec<T> q, Vec<T> clipped) { return select<T>(q == clipped, -target(j) / clipped, Vec<T>{}); };
+    const auto slope = [&](size_t j, Vec<T> q, Vec<T> clipped) {
+      return select<T>(q == clipped, -target(j) / clipped, Vec<T>{});
+    };
     const auto clip = [&](Vec<T> q) { return select<T>(q < low, low, select<T>(q > high, high, q)); };
     Lanes16<T> sum(0), dot(0);
     for (size_t j = 0; j < a.n; j += kLanes<T>) {

@@ -47,12 +47,11 @@ struct MathConstants<float> {
   static constexpr float kTanhSmall = 0.625f;
 
   // erf(x) = x + x kErf(z), z = x^2, for |x| <= kErfSmall; error 2^-26.1 relative to erf(x).
-  static constexpr float kErf[] = {
-      -0x1.440b16p-11f, 0x1.4979b2p-8f, -0x1.b6e418p-6f, 0x1.ce1fd2p-4f, -0x1.8127p-2f, 0x1.06eba6p-3f};
+  static constexpr float kErf[] = {-0x1.440b16p-11f, 0x1.4979b2p-8f, -0x1.b6e418p-6f,
+                                   0x1.ce1fd2p-4f,   -0x1.8127p-2f,  0x1.06eba6p-3f};
   // erf(x) = 1 - exp(kLogErfc(x)) for kErfSmall <= x <= kErfOne; error 2^-29.1 absolute in erf(x).
-  static constexpr float kLogErfc[] = {
-      0x1.a33cdap-13f, -0x1.93f7c2p-9f, 0x1.6eb104p-6f, -0x1.ab0236p-4f, -0x1.460d6p-1f, -0x1.20bd5ap+0f,
-      -0x1.2e7e0cp-13f};
+  static constexpr float kLogErfc[] = {0x1.a33cdap-13f, -0x1.93f7c2p-9f, 0x1.6eb104p-6f,  -0x1.ab0236p-4f,
+                                       -0x1.460d6p-1f,  -0x1.20bd5ap+0f, -0x1.2e7e0cp-13f};
   static constexpr float kErfSmall = 0.875f, kErfOne = 4;
 };
 
@@ -67,34 +66,42 @@ struct MathConstants<double> {
   static constexpr double kTanhOne = 20, kExpZero = 709, kExpm1Max = 710, kExpm1One = 38;
 
   // As above, error 2^-61.5.
-  static constexpr double kExp[] = {
-      0x1.1f1a2c42ff1e1p-29, 0x1.af5f1ac7c7ed9p-26, 0x1.27e5133a810d8p-22, 0x1.71ddf81775e79p-19,
-      0x1.a01a018e10612p-16, 0x1.a01a01b001339p-13, 0x1.6c16c16c1aaf9p-10, 0x1.111111110f658p-7, 0x1.555555555554dp-5,
-      0x1.5555555555559p-3, 0x1p-1};
+  static constexpr double kExp[] = {0x1.1f1a2c42ff1e1p-29,
+                                    0x1.af5f1ac7c7ed9p-26,
+                                    0x1.27e5133a810d8p-22,
+                                    0x1.71ddf81775e79p-19,
+                                    0x1.a01a018e10612p-16,
+                                    0x1.a01a01b001339p-13,
+                                    0x1.6c16c16c1aaf9p-10,
+                                    0x1.111111110f658p-7,
+                                    0x1.555555555554dp-5,
+                                    0x1.5555555555559p-3,
+                                    0x1p-1};
 
   // As above, error 2^-59.5.
-  static constexpr double kLog[] = {
-      0x1.2f0405f47794ep-3, 0x1.39a1e2ae64cf3p-3, 0x1.74663d1b0ff46p-3, 0x1.c71c5213bf52p-3, 0x1.24924941e1a8cp-2,
-      0x1.999999997ff19p-2, 0x1.5555555555592p-1};
+  static constexpr double kLog[] = {0x1.2f0405f47794ep-3, 0x1.39a1e2ae64cf3p-3, 0x1.74663d1b0ff46p-3,
+                                    0x1.c71c5213bf52p-3,  0x1.24924941e1a8cp-2, 0x1.999999997ff19p-2,
+                                    0x1.5555555555592p-1};
 
   // As above, error 2^-61.2.
-  static constexpr double kTanh[] = {
-      0x1.9615eaf3de5a1p-18, -0x1.facf63c430b66p-16, 0x1.801e194432616p-14, -0x1.f114125c2b4b3p-13,
-      0x1.350b9a3cc20fcp-11, -0x1.7d9c35669d247p-10, 0x1.d6d35a69b74e8p-9, -0x1.226e32d0eadd3p-7,
-      0x1.664f4870ce396p-6, -0x1.ba1ba1b9d1c96p-5, 0x1.1111111110c55p-3, -0x1.5555555555552p-2};
+  static constexpr double kTanh[] = {0x1.9615eaf3de5a1p-18,  -0x1.facf63c430b66p-16, 0x1.801e194432616p-14,
+                                     -0x1.f114125c2b4b3p-13, 0x1.350b9a3cc20fcp-11,  -0x1.7d9c35669d247p-10,
+                                     0x1.d6d35a69b74e8p-9,   -0x1.226e32d0eadd3p-7,  0x1.664f4870ce396p-6,
+                                     -0x1.ba1ba1b9d1c96p-5,  0x1.1111111110c55p-3,   -0x1.5555555555552p-2};
   static constexpr double kTanhSmall = 0.625;
 
   // As above, errors 2^-56.4 and 2^-59.5.
-  static constexpr double kErf[] = {
-      0x1.260606b561ad3p-34, -0x1.453459517a7dap-30, 0x1.fc1076a332bdfp-27, -0x1.5f8e96c38442ep-23,
-      0x1.b9ed7a94e9dd7p-20, -0x1.f4d31e2e132f8p-17, 0x1.f9a33429ca7c9p-14, -0x1.c02db4926fc77p-11,
-      0x1.565bcd126ecefp-8, -0x1.b82ce312ab11ap-6, 0x1.ce2f21a04361p-4, -0x1.812746b0379fdp-2, 0x1.06eba8214db69p-3};
+  static constexpr double kErf[] = {0x1.260606b561ad3p-34,  -0x1.453459517a7dap-30, 0x1.fc1076a332bdfp-27,
+                                    -0x1.5f8e96c38442ep-23, 0x1.b9ed7a94e9dd7p-20,  -0x1.f4d31e2e132f8p-17,
+                                    0x1.f9a33429ca7c9p-14,  -0x1.c02db4926fc77p-11, 0x1.565bcd126ecefp-8,
+                                    -0x1.b82ce312ab11ap-6,  0x1.ce2f21a04361p-4,    -0x1.812746b0379fdp-2,
+                                    0x1.06eba8214db69p-3};
   static constexpr double kLogErfc[] = {
-      0x1.24784c88cf5f4p-40, -0x1.a1f86332b81b7p-35, 0x1.17916129f329bp-30, -0x1.d0a08780c7e56p-27,
-      0x1.0c1376f187e1dp-23, -0x1.c5c3faff9f763p-21, 0x1.20b0ec14a84dap-18, -0x1.138283e01b716p-16,
-      0x1.778fb2dde1556p-15, -0x1.248f00d61695bp-14, -0x1.817e6bee19e15p-15, 0x1.51076e6db7077p-11,
-      -0x1.d03cac00e4f4fp-10, 0x1.27efc9711e604p-12, 0x1.388e8ddc0c167p-6, -0x1.a4d9a9feca074p-4,
-      -0x1.45f4328ad1516p-1, -0x1.20dd5565a092bp+0, -0x1.8bf47525469dbp-23};
+      0x1.24784c88cf5f4p-40,  -0x1.a1f86332b81b7p-35, 0x1.17916129f329bp-30,  -0x1.d0a08780c7e56p-27,
+      0x1.0c1376f187e1dp-23,  -0x1.c5c3faff9f763p-21, 0x1.20b0ec14a84dap-18,  -0x1.138283e01b716p-16,
+      0x1.778fb2dde1556p-15,  -0x1.248f00d61695bp-14, -0x1.817e6bee19e15p-15, 0x1.51076e6db7077p-11,
+      -0x1.d03cac00e4f4fp-10, 0x1.27efc9711e604p-12,  0x1.388e8ddc0c167p-6,   -0x1.a4d9a9feca074p-4,
+      -0x1.45f4328ad1516p-1,  -0x1.20dd5565a092bp+0,  -0x1.8bf47525469dbp-23};
   static constexpr double kErfSmall = 1, kErfOne = 6;
 };
 

@@ -16,7 +16,8 @@ inline Vec<T> constant(double x) {
   return broadcast(static_cast<T>(x));
 }
 
-// A divisor's epsilon. The smallest normal number stands for zero, so that 0 / 0, of padding or of a unit that never learnt, is 0.
+// A divisor's epsilon. The smallest normal number stands for zero, so that 0 / 0, of padding or of a unit that never
+// learnt, is 0.
 template <class T>
 inline Vec<T> positive(double epsilon) {
   constexpr double smallest = sizeof(T) == sizeof(float) ? 0x1p-126 : 0x1p-1022;
@@ -83,8 +84,8 @@ using RmspropMomentum = RmspropRule<T, true, false>;
 template <class T>
 using CenteredRmsprop = RmspropRule<T, true, true>;
 
-// m += (1 - beta1)(g - m); v += (1 - beta2)(g^2 - v); w -= rate m / (sqrt(v) + epsilon), with the rate already corrected for
-// the bias of m and v (Kingma & Ba 2015, section 2, last paragraph)
+// m += (1 - beta1)(g - m); v += (1 - beta2)(g^2 - v); w -= rate m / (sqrt(v) + epsilon), with the rate already
+// corrected for the bias of m and v (Kingma & Ba 2015, section 2, last paragraph)
 template <class T, bool kAmsgrad>
 struct AdamRule {
   const Vec<T> rate, epsilon, gain1, gain2;
@@ -139,8 +140,8 @@ void update(const UpdateSpan<T>& u) {
   }
 }
 
-// Tiles of an outer product, each of which is used up while the next is formed: the divider, which the FMAs do not need, works
-// beside them. The product's g is scratch for two tiles.
+// Tiles of an outer product, each of which is used up while the next is formed: the divider, which the FMAs do not
+// need, works beside them. The product's g is scratch for two tiles.
 template <class T, template <class> class Rule>
 class UpdateTile {
  public:

@@ -1,5 +1,5 @@
-// The seam between the executor and the kernels: the vocabulary of functions, their arguments, and one table of function
-// pointers per ISA level and float type. Nothing is computed here.
+// The seam between the executor and the kernels: the vocabulary of functions, their arguments, and one table of
+// function pointers per ISA level and float type. Nothing is computed here.
 #pragma once
 
 #include <cstddef>
@@ -34,12 +34,12 @@ constexpr size_t size(Loss l) { return static_cast<size_t>(l); }
 constexpr size_t size(Optimizer o) { return static_cast<size_t>(o); }
 constexpr size_t size(Scalar s) { return static_cast<size_t>(s); }
 
-// How a weight matrix lies in memory: its columns, padded to whole units of 64 bytes, are spread evenly over panels; a panel
-// is stored row by row, (depth, panel width), and panel follows panel.
+// How a weight matrix lies in memory: its columns, padded to whole units of 64 bytes, are spread evenly over panels; a
+// panel is stored row by row, (depth, panel width), and panel follows panel.
 struct Panels {
-  size_t units;   // 64-byte units in a row
-  size_t count;   // panels
-  size_t unit;    // elements per unit
+  size_t units;  // 64-byte units in a row
+  size_t count;  // panels
+  size_t unit;   // elements per unit
 
   size_t first(size_t p) const { return (p * (units / count) + (p < units % count ? p : units % count)) * unit; }
   size_t width(size_t p) const { return first(p + 1) - first(p); }
@@ -101,15 +101,15 @@ struct LossRows {
 // One optimiser step over a span of one variable.
 template <class T>
 struct UpdateSpan {
-  T* w;              // (n)
-  const T* g;        // (n), or null for the gradient of a single row, x' dy:
-  const T* x;        // (n / width)
-  const T* dy;       // (width)
+  T* w;         // (n)
+  const T* g;   // (n), or null for the gradient of a single row, x' dy:
+  const T* x;   // (n / width)
+  const T* dy;  // (width)
   size_t width;
-  T* slot[3];        // (n) each, as many as the optimiser keeps
+  T* slot[3];  // (n) each, as many as the optimiser keeps
   size_t n;
-  double rate;       // this step's learning rate, bias corrections included
-  double decay;      // this step's decoupled weight decay: w -= decay * w first
+  double rate;              // this step's learning rate, bias corrections included
+  double decay;             // this step's decoupled weight decay: w -= decay * w first
   const double* constants;  // the optimiser's own, in the order of its constructor
 };
 

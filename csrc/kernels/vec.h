@@ -1,5 +1,5 @@
-// The vector type that every kernel is written on: one register of the ISA level this file is compiled for. No arithmetic
-// beyond single instructions lives here (exp, log and tanh are in math.inl).
+// The vector type that every kernel is written on: one register of the ISA level this file is compiled for. No
+// arithmetic beyond single instructions lives here (exp, log and tanh are in math.inl).
 #pragma once
 
 #include <cstddef>
@@ -10,8 +10,8 @@
 #include <arm_neon.h>
 #endif
 
-// Internal linkage throughout: the same inline function is compiled once per ISA level, and the linker must never be free
-// to keep the AVX-512 copy for a processor without it (numpy #25274).
+// Internal linkage throughout: the same inline function is compiled once per ISA level, and the linker must never be
+// free to keep the AVX-512 copy for a processor without it (numpy #25274).
 namespace {
 
 using std::size_t;
@@ -178,8 +178,8 @@ inline Vec<T> exchange(Vec<T> v, Indices<kLane...>) {
   return __builtin_shufflevector(v, v, (kLane ^ kDistance)...);
 }
 
-// Sixteen partial results of a row reduction, lane j taking the columns j, j + 16, ..., then folded 8-4-2-1: the same order,
-// and so the same bits, on every level.
+// Sixteen partial results of a row reduction, lane j taking the columns j, j + 16, ..., then folded 8-4-2-1: the same
+// order, and so the same bits, on every level.
 template <class T>
 struct Lanes16 {
   static constexpr size_t kCount = 16 / kLanes<T>;
