@@ -215,7 +215,7 @@ def adam(w: Array, g: Array, slots: list[Array], rate: float, constants: Sequenc
     if len(slots) > 2:
         slots[2][...] = np.maximum(slots[2], v)
         v = slots[2]
-    return w - rate * m / (np.sqrt(v) + _positive(epsilon, w))
+    return np.asarray(w - rate * m / (np.sqrt(v) + _positive(epsilon, w)))
 
 
 UPDATES: dict[str, Callable[[Array, Array, list[Array], float, Sequence[float]], Array]] = {
