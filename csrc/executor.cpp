@@ -1,4 +1,4 @@
-// The loops over epochs, batches, blocks and operations, and the memory that they run in.
+// The loops over epochs, batches, blocks and operations.
 #include "executor.h"
 
 #include <atomic>
@@ -16,50 +16,6 @@ constexpr size_t kBlockRows = 1024;
 // Rows that pass through all layers together in a prediction, so that activations stay in the caches.
 constexpr size_t kPredictRows = 96;
 constexpr auto kHookInterval = std::chrono::milliseconds(100);
-
-// Elements between rows: whole units, and never a multiple of 1 KB, which would map many rows to few cache sets.
-template <class T>
-size_t stride_of(size_t width) {
-  const size_t unit = 64 / sizeof(T), padded = (width + unit - 1) / unit * unit;
-  return padded * sizeof(T) % 1024 == 0 ? padded + unit : padded;
-}
-
-template <class T>
-size_t row_bytes(const Buffer& buffer) {
-  if (buffer.role == Role::mask) return stride_of<T>(buffer.width());
-  if (buffer.width() == 1 && buffer.role != Role::activation && buffer.role != Role::delta) return sizeof(T);
-  return stride_of<T>(buffer.width()) * sizeof(T);
-}
-
-// Cuts a workspace's arena: buffers get offsets first, then memory.
-template <class T>
-class Arena {
- public:
-  explicit Arena(Workspace<T>& work) : work_(work), offsets_(work.plan->buffers.size(), kNone) {}
-
-  size_t bytes_of(size_t b) const { return (row_bytes<T>(work_.plan->buffers[b]) * work_.capacity + 63) / 64 * 64; }
-  void put(size_t b, size_t offset) {
-    offsets_[b] = offset;
-    end_ = std::max(end_, offset + bytes_of(b));
-  }
-  void append(size_t b) { put(b, end_); }
-  void allocate() {
-    work_.arena = std::make_unique<Slab>(end_ + 64);
-    work_.place.assign(offsets_.size(), {});
-    for (size_t b = 0; b < offsets_.size(); ++b) {
-      if (offsets_[b] == kNone) continue;
-      const Buffer& buffer = work_.plan->buffers[b];
-      work_.place[b].data = reinterpret_cast<T*>(work_.arena->data() + offsets_[b]);
-      work_.place[b].stride = row_bytes<T>(buffer) / (buffer.role == Role::mask ? 1 : sizeof(T));
-    }
-  }
-
- private:
-  static constexpr size_t kNone = static_cast<size_t>(-1);
-  Workspace<T>& work_;
-  std::vector<size_t> offsets_;
-  size_t end_ = 0;
-};
 
 // Rows [from, to) of the block of a batch that starts at row `start` of the pass.
 template <class T>
@@ -114,21 +70,6 @@ double Executor<T>::flops(bool training) const {
 }
 
 template <class T>
-void Executor<T>::reserve(size_t rows, unsigned threads) {
-  if (rows > training_.capacity) {
-    training_.capacity = rows;
-    training_.scratch.clear();
-    Arena<T> arena(training_);
-    for (size_t b = 0; b < plan_.buffers.size(); ++b)
-      if (plan_.buffers[b].of_rows()) arena.append(b);
-    arena.allocate();
-  }
-  const size_t panel_bytes = kernels_.panel_units * 64;
-  while (training_.scratch.size() < threads)
-    training_.scratch.push_back(std::make_unique<Slab>(training_.capacity * panel_bytes));
-}
-
-template <class T>
 void Executor<T>::reset_counters() {
   for (auto& sums : training_.sums) sums = {};
 }
@@ -136,7 +77,7 @@ void Executor<T>::reset_counters() {
 template <class T>
 PassResult Executor<T>::run(const Pass& pass) {
   const size_t block = std::min(pass.batch, kBlockRows);
-  reserve(block, pass.threads);
+  training_.reserve(block, pass.threads);
   Workspace<T>& work = training_;
   for (size_t i = 0; i < plan_.weights.size(); ++i)
     if (!pass.data->weights[i].data) std::fill_n(work.place[static_cast<size_t>(plan_.weights[i])].data, block, T{1});
@@ -231,57 +172,6 @@ void Executor<T>::gather_block(const Pass& pass, size_t start, size_t rows, cons
   gather_all(plan_.weights, pass.data->weights);
 }
 
-// Buffers whose lives do not overlap share memory, and dropout passes its input through.
-template <class T>
-std::unique_ptr<Workspace<T>> Executor<T>::inference_workspace(size_t rows) const {
-  auto work = std::make_unique<Workspace<T>>();
-  work->plan = &plan_;
-  work->kernels = &kernels_;
-  work->variables = training_.variables;
-  work->sums.assign(plan_.buffers.size(), {});
-  work->capacity = rows;
-
-  const size_t n = plan_.buffers.size(), begin = plan_.begin(Span::forward), end = plan_.end(Span::forward);
-  std::vector<size_t> same(n), last_use(n, 0);  // same: the buffer whose memory this one is
-  for (size_t b = 0; b < n; ++b) same[b] = b;
-  for (size_t i = begin; i < end; ++i) {
-    const Op& op = plan_.ops[i];
-    if (op.kind == Kind::dropout) same[static_cast<size_t>(op.out[0])] = same[static_cast<size_t>(op.in[0])];
-    for (int b : op.in)
-      if (b >= 0) last_use[same[static_cast<size_t>(b)]] = i;
-  }
-  for (int b : plan_.outputs) last_use[same[static_cast<size_t>(b)]] = end;
-
-  struct Held {
-    size_t offset, bytes, last_use;
-  };
-  Arena<T> arena(*work);
-  std::vector<Held> held;
-  const auto put = [&](size_t b, size_t now) {
-    size_t offset = 0;
-    bool moved = true;
-    while (moved) {  // the first gap that is wide enough
-      moved = false;
-      for (const Held& h : held)
-        if (h.last_use >= now && offset < h.offset + h.bytes && h.offset < offset + arena.bytes_of(b)) {
-          offset = h.offset + h.bytes;
-          moved = true;
-        }
-    }
-    arena.put(b, offset);
-    held.push_back({offset, arena.bytes_of(b), last_use[b]});
-  };
-  for (int b : plan_.inputs) put(static_cast<size_t>(b), begin);
-  for (size_t i = begin; i < end; ++i) {
-    const Op& op = plan_.ops[i];
-    if (op.kind != Kind::dropout) put(static_cast<size_t>(op.out[0]), i);
-  }
-  arena.allocate();
-  for (size_t b = 0; b < n; ++b) work->place[b] = work->place[same[b]];
-  work->own_place = work->place;
-  return work;
-}
-
 template <class T>
 std::unique_ptr<Workspace<T>> Executor<T>::take_workspace() {
   if (Workspace<T>* work = spare_.exchange(nullptr)) return std::unique_ptr<Workspace<T>>(work);
@@ -293,7 +183,7 @@ std::unique_ptr<Workspace<T>> Executor<T>::take_workspace() {
       return work;
     }
   }
-  return inference_workspace(kPredictRows);
+  return training_.for_inference(kPredictRows);
 }
 
 template <class T>
@@ -397,7 +287,7 @@ void Executor<T>::restore() {
 
 template <class T>
 void Executor<T>::prepare(const Position& at, const std::vector<double>& scalars) {
-  reserve(at.rows, 1);
+  training_.reserve(at.rows, 1);
   position_scalars_ = scalars;
   position_ = at;
   position_.scalars = position_scalars_.data();
@@ -405,7 +295,7 @@ void Executor<T>::prepare(const Position& at, const std::vector<double>& scalars
 
 template <class T>
 void Executor<T>::step(size_t first, size_t last, unsigned threads, size_t repeats) {
-  reserve(position_.rows, threads);
+  training_.reserve(position_.rows, threads);
   run_team(threads, [&](Team& team) {
     for (size_t n = 0; n < repeats; ++n)
       for (size_t i = first; i < last; ++i) {

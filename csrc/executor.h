@@ -71,10 +71,8 @@ class Executor {
   const Position& position() const { return position_; }
 
  private:
-  std::unique_ptr<Workspace<T>> inference_workspace(size_t rows) const;
   std::unique_ptr<Workspace<T>> take_workspace();
   void give_back(std::unique_ptr<Workspace<T>> work);
-  void reserve(size_t rows, unsigned threads);
   void gather_block(const Pass& pass, size_t start, size_t rows, const Team& team);
   bool parameters_are_finite() const;
   void predict_block(Workspace<T>& work, const std::vector<Source>& inputs, size_t from, size_t to,

@@ -2,7 +2,6 @@
 #include "operations.h"
 
 #include <cmath>
-#include <map>
 
 #include "share.h"
 
@@ -427,37 +426,6 @@ class Case {
   const Team& team_;
 };
 
-// How an operation's share of a buffer is cut. Equal cuts of one buffer touch disjoint parts, except `whole`.
-enum class Cut { whole, rows, columns, pieces, one_thread };
-
-template <class T>
-Cut cut_of(const Workspace<T>& work, const Op& op, int buffer, bool written) {
-  const Buffer& b = work.plan->buffers[static_cast<size_t>(buffer)];
-  const auto panels = [&](const Packed<T>& w) { return w.panels.count == 1 ? Cut::rows : Cut::columns; };
-  switch (op.kind) {
-    case Kind::reduce:
-    case Kind::penalty:
-    case Kind::square_sum: return Cut::one_thread;
-    case Kind::dense:
-    case Kind::dense_grad_x: {
-      const Variable<T>& w = *work.variables[static_cast<size_t>(op.in[1])];
-      if (b.of_variable()) return Cut::whole;
-      if (op.kind == Kind::dense && w.narrow()) return Cut::rows;
-      const Packed<T>& packed = op.kind == Kind::dense ? w.forward() : w.backward();
-      if (written || (op.in.size() > 2 && buffer == op.in[2])) return panels(packed);
-      return packed.panels.count == 1 ? Cut::rows : Cut::whole;
-    }
-    case Kind::dense_grad_w:
-    case Kind::bias_grad:
-    case Kind::dense_update:
-    case Kind::bias_update: return b.of_variable() ? Cut::pieces : Cut::whole;
-    case Kind::add_bias: return b.of_variable() ? Cut::whole : Cut::rows;
-    default:
-      if (b.of_variable()) return Cut::pieces;
-      return b.of_rows() ? Cut::rows : Cut::whole;
-  }
-}
-
 }  // namespace
 
 template <class T>
@@ -465,36 +433,7 @@ void execute(const Op& op, Workspace<T>& work, const Position& at, const Team& t
   Case<T>(op, work, at, team).run();
 }
 
-template <class T>
-std::vector<bool> barriers(const Workspace<T>& work, size_t first, size_t last) {
-  struct Access {
-    Cut cut;
-    bool written;
-  };
-  std::multimap<int, Access> since;  // they last met
-  std::vector<bool> needed(last - first);
-  for (size_t i = first; i < last; ++i) {
-    const Op& op = work.plan->ops[i];
-    std::multimap<int, Access> now;
-    for (int b : op.in)
-      if (b >= 0) now.insert({b, {cut_of(work, op, b, false), false}});
-    for (int b : op.out)
-      if (b >= 0) now.insert({b, {cut_of(work, op, b, true), true}});
-    for (const auto& [b, access] : now) {
-      const auto range = since.equal_range(b);
-      for (auto other = range.first; other != range.second; ++other)
-        if ((access.written || other->second.written) && (access.cut != other->second.cut || access.cut == Cut::whole))
-          needed[i - first] = true;
-    }
-    if (needed[i - first]) since.clear();
-    since.merge(now);
-  }
-  return needed;
-}
-
 template void execute(const Op&, Workspace<float>&, const Position&, const Team&);
 template void execute(const Op&, Workspace<double>&, const Position&, const Team&);
-template std::vector<bool> barriers(const Workspace<float>&, size_t, size_t);
-template std::vector<bool> barriers(const Workspace<double>&, size_t, size_t);
 
 }  // namespace deltaprop

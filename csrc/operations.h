@@ -1,36 +1,12 @@
 // One operation of a plan, run by one thread of a team on its share of the work, and which operations need a barrier.
 #pragma once
 
-#include <array>
-#include <memory>
 #include <vector>
 
 #include "parallel.h"
-#include "plan.h"
-#include "variable.h"
+#include "workspace.h"
 
 namespace deltaprop {
-
-// Where the rows of a buffer lie: row r starts at data + r * stride. A mask's data are bytes.
-template <class T>
-struct Place {
-  T* data = nullptr;
-  size_t stride = 0;
-};
-
-// The memory of one run of a plan.
-template <class T>
-struct Workspace {
-  const Plan* plan = nullptr;
-  const Kernels<T>* kernels = nullptr;
-  std::vector<std::shared_ptr<Variable<T>>> variables;  // by buffer: parameters, slots and gradients
-  std::vector<Place<T>> place;                          // by buffer of rows
-  std::vector<Place<T>> own_place;          // the same in the arena: inputs may be read where the caller has them
-  std::vector<std::array<double, 2>> sums;  // by buffer: counters and scalars
-  std::unique_ptr<Slab> arena;
-  std::vector<std::unique_ptr<Slab>> scratch;  // by thread: one panel's columns of all rows
-  size_t capacity = 0;                         // rows
-};
 
 // Which rows of which batch a run is at. Every thread computes its own copy.
 struct Position {

@@ -331,7 +331,7 @@ def test_the_tables_cover_the_vocabulary(plan_of: Any) -> None:
             seen |= {(op.kind, op.function) for op in plan_of(model, fused).ops}
     kinds = {kind for kind, _ in seen}
     assert kinds == set(AGREEMENT)
-    from deltaprop.reference import ACTIVATIONS, LOSSES, UPDATES
+    from deltaprop.textbook import ACTIVATIONS, LOSSES, UPDATES
 
     functions = {function for _, function in seen} - {""}
     assert functions == {*ACTIVATIONS, *LOSSES, *UPDATES}

@@ -1,4 +1,4 @@
-"""Activation functions, and what derivatives read; the arithmetic is in the kernels and reference.py."""
+"""Activation functions, and what derivatives read; the arithmetic is in the kernels and textbook.py."""
 
 from __future__ import annotations
 

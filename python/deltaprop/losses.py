@@ -1,4 +1,4 @@
-"""What training minimises: descriptions of losses; the arithmetic is in the kernels and reference.py."""
+"""What training minimises: descriptions of losses; the arithmetic is in the kernels and textbook.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is measured beside the loss: descriptions; the arithmetic is in the kernels and reference.py."""
+"""What is measured beside the loss: descriptions; the arithmetic is in the kernels and textbook.py."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from . import _core, losses, metrics, optimizers, runtime, training
 from .fuse import fuse
 from .layers import InputLayer, Layer, Shape, assign_all, checked_shape
 from .plan import Plan, lower
+from .summary import render_summary
 from .utils import draw_seed
 from .variable import Variable
 
@@ -215,28 +216,7 @@ class Sequential(_core.Callable):
             Called with each line instead of `print`.
         """
         self._require_built()
-        width = line_length or 65
-        first, second = int(width * 0.45), int(width * 0.78)
-        show = print_fn or print
-
-        def row(name: str, shape: str, count: str) -> str:
-            return f"{name[: first - 1]:<{first}}{shape[: second - first - 1]:<{second - first}}{count}"
-
-        show(f'Model: "{self.name}"')
-        show("─" * width)
-        show(row("Layer (type)", "Output Shape", "Param #"))
-        show("═" * width)
-        for layer in self.layers:
-            assert layer.output_shape is not None
-            shape = str((None, *layer.output_shape))
-            show(row(f"{layer.name} ({type(layer).__name__})", shape, f"{layer.count_params():,}"))
-        show("─" * width)
-        total = self.count_params()
-        trainable = sum(v.size for v in self.trainable_variables)
-        size = np.dtype(self.dtype).itemsize
-        show(f"Total params: {total:,} ({_bytes(total * size)})")
-        show(f"Trainable params: {trainable:,} ({_bytes(trainable * size)})")
-        show(f"Non-trainable params: {total - trainable:,} ({_bytes((total - trainable) * size)})")
+        render_summary(self, line_length or 65, print_fn or print)
 
     def get_weights(self) -> list[Array]:
         """Return copies of all weight arrays: kernel and bias of each layer in turn."""
@@ -576,11 +556,3 @@ def _unique(stem: str, taken: set[Any]) -> str:
         n += 1
         name = f"{stem}_{n}"
     return name
-
-
-def _bytes(n: float) -> str:
-    for unit in ("B", "KB", "MB"):
-        if n < 1024:
-            return f"{n:.2f} {unit}"
-        n /= 1024
-    return f"{n:.2f} GB"

@@ -1,4 +1,4 @@
-"""How weights move: optimisers and the scalars of each step; updates are in the kernels and reference.py."""
+"""How weights move: optimisers and the scalars of each step; updates are in the kernels and textbook.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Penalties on weights: descriptions with two numbers; the arithmetic is in the kernels and reference.py."""
+"""Penalties on weights: descriptions with two numbers; the arithmetic is in the kernels and textbook.py."""
 
 from __future__ import annotations
 

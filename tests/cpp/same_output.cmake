@@ -1,5 +1,5 @@
-# cmake -DFIRST=program -DSECOND=program -DARGUMENT=--hash -P same_output.cmake: fails where two programs print different
-# things; says "skipped" where one of them returns 77.
+# cmake -DFIRST=program -DSECOND=program -DARGUMENT=--hash -P same_output.cmake: fails where two programs print
+# different things; says "skipped" where one of them returns 77.
 foreach(which FIRST SECOND)
   execute_process(COMMAND ${${which}} ${ARGUMENT} OUTPUT_VARIABLE ${which}_output RESULT_VARIABLE result)
   if(result EQUAL 77)
