@@ -14,6 +14,8 @@ __all__ = ["get_num_threads", "set_num_threads", "show_config"]
 
 # Below this much work in a step a second thread costs more than it saves: about 20 us of one core.
 _WORTH_A_THREAD = 2.4e6  # FLOP
+# A single call, evaluate or predict, also pays for waking the threads.
+_WORTH_WAKING = 2e7  # FLOP
 
 _SUFFIX = {"float32": "Float32", "float64": "Float64"}
 
@@ -82,9 +84,9 @@ def get_num_threads() -> int:
     return _threads
 
 
-def threads_for(flops: float) -> int:
-    """Return how many threads a step, or a block of rows, of so many operations should use."""
-    return _threads if flops >= _WORTH_A_THREAD else 1
+def threads_for(flops: float, *, single_call: bool = False) -> int:
+    """Return how many threads a step of so many operations, or a single call, should use at most."""
+    return _threads if flops >= (_WORTH_WAKING if single_call else _WORTH_A_THREAD) else 1
 
 
 def native_variable(shape: tuple[int, ...], dtype: str, level: str | None = None) -> Any:

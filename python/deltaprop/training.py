@@ -124,7 +124,7 @@ def _evaluate_rows(
     """Fill the counters with loss and metrics on these rows: one batch, cut into blocks by the executor."""
     executor = model.executor()
     executor.reset_counters()
-    threads = runtime.threads_for(executor.flops(False) * min(rows.n, 1024))
+    threads = runtime.threads_for(executor.flops(False) * rows.n, single_call=True)
     executor.run(rows.bound, None, rows.n, rows.n, 0, 1, None, 0, 0, False, threads, hook)
 
 
@@ -354,7 +354,7 @@ def predict(
     try:
         watchers.on_predict_begin()
         watchers.on_predict_batch_begin(0)
-        threads = runtime.threads_for(executor.flops(False) * len(rows))
+        threads = runtime.threads_for(executor.flops(False) * len(rows), single_call=True)
         outputs: list[Array] = executor.predict([rows], threads)
         watchers.on_predict_batch_end(0)
         watchers.on_predict_end()
@@ -372,5 +372,6 @@ def call(model: Sequential, x: Any) -> Array:
         return output.reshape(model._shapes()[1])
     rows = rows_of(array, shape)
     executor = model.executor()
-    outputs: list[Array] = executor.predict([rows], runtime.threads_for(executor.flops(False) * len(rows)))
+    threads = runtime.threads_for(executor.flops(False) * len(rows), single_call=True)
+    outputs: list[Array] = executor.predict([rows], threads)
     return outputs[0].reshape(len(rows), *model._shapes()[1])
