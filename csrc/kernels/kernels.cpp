@@ -8,10 +8,15 @@
 
 namespace {
 
+// NumPy's arrays need not be aligned to their elements.
 template <class T, class From>
 void convert(const void* from, T* to, size_t n) {
-  const From* x = static_cast<const From*>(from);
-  for (size_t i = 0; i < n; ++i) to[i] = static_cast<T>(x[i]);
+  const unsigned char* at = static_cast<const unsigned char*>(from);
+  for (size_t i = 0; i < n; ++i) {
+    From x;
+    __builtin_memcpy(&x, at + i * sizeof x, sizeof x);
+    to[i] = static_cast<T>(x);
+  }
 }
 
 // The sum of x - x is zero exactly where every x is finite: no branch until the end.
@@ -25,7 +30,11 @@ bool all_finite(const T* x, size_t n) {
       sum[i] = sum[i] + (v - v);
     }
   T total = 0;
-  for (; j < n; ++j) total += x[j] - x[j];
+  for (; j < n; ++j) {
+    T last;
+    __builtin_memcpy(&last, x + j, sizeof last);
+    total += last - last;
+  }
   const Vec<T> all = (sum[0] + sum[1]) + (sum[2] + sum[3]);
   for (size_t i = 0; i < kLanes<T>; ++i) total += all[i];
   return total == 0;

@@ -200,7 +200,7 @@ struct Lanes16 {
     Vec<T>& p = part[column / kLanes<T> % kCount];
     p = max(p, v);
   }
-  // The result in every lane.
+  // The result in every lane. A NaN spoils every lane of a sum, but only some lanes of a maximum.
   Vec<T> sum() const {
     return fold([](Vec<T> a, Vec<T> b) { return a + b; });
   }
