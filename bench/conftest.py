@@ -112,6 +112,8 @@ def race(benchmark: Any, record: Callable[..., None]) -> Callable[..., None]:
         while time.perf_counter() - begin < workers.SHORTEST:
             target(*arguments)
             count += 1
+        while time.perf_counter() - begin < workers.WARM_UP:
+            target(*arguments)
         ping_pong = [probe.ping_pong()]
         benchmark.pedantic(
             target,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -29,6 +30,7 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 ROUNDS = int(os.environ.get("DELTAPROP_BENCH_ROUNDS", "8"))
 REST = 0.01  # seconds: thread pools stop spinning some milliseconds after their last task
 SHORTEST = 0.004  # seconds that a round lasts at least
+WARM_UP = 0.3  # seconds: a new thread shares its creator's core for the first tenth of a second
 CHECKED_ROWS, CHECKED_EPOCHS = 16, 2  # of what a peer's answer is judged by
 
 
@@ -57,7 +59,9 @@ class Worker:
         assert self.process.stdin is not None and self.process.stdout is not None
         self.process.stdin.write(json.dumps({"question": question, **arguments}) + "\n")
         self.process.stdin.flush()
+        self.wake()
         line = self.process.stdout.readline()
+        self.sleep()
         if not line:
             raise RuntimeError(f"the worker for {self.peer} ended with {self.process.wait()}")
         answer: dict[str, Any] = json.loads(line)
@@ -67,9 +71,19 @@ class Worker:
             raise RuntimeError(f"{self.peer}: {answer['error']}")
         return answer
 
+    def sleep(self) -> None:
+        """Stop the process: ONNX Runtime's threads spin on long after their work, on others' cores."""
+        if hasattr(signal, "SIGSTOP"):
+            self.process.send_signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        if hasattr(signal, "SIGCONT"):
+            self.process.send_signal(signal.SIGCONT)
+
     def close(self) -> None:
         assert self.process.stdin is not None and self.process.stdout is not None
         self.process.stdin.close()
+        self.wake()
         self.process.wait()
         self.process.stdout.close()
 
@@ -147,8 +161,10 @@ class Task:
                 self.output = np.asarray(self.call(prepare(x[:rows]))).ravel().tolist()
             self.arguments = (prepare(x[:1] if work == "one" else x),)
         self.count = 1
-        while self.round() * self.count < SHORTEST:
-            self.count *= 2
+        begin = time.perf_counter()
+        while self.round() * self.count < SHORTEST or time.perf_counter() - begin < WARM_UP:
+            if self.round() * self.count < SHORTEST:
+                self.count *= 2
 
     def round(self) -> float:
         """Return the seconds for one call, averaged over `count`."""
