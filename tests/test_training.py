@@ -200,6 +200,18 @@ def test_learning_happens():
     assert history["loss"][-1] < history["loss"][0] / 2
 
 
+def test_a_learning_rate_set_by_a_batch_hook_holds_from_the_next_batch():
+    class Freeze(Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.optimizer.learning_rate = 0.0
+
+    frozen, one = regression("sgd"), regression("sgd")
+    one.set_weights(frozen.get_weights())
+    fit(frozen, shuffle=False, batch_size=8, callbacks=[Freeze()])
+    one.train_on_batch(X[:8], Y[:8])
+    assert_same_weights(frozen, one)
+
+
 # ---- single batches
 
 

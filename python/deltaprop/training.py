@@ -150,6 +150,11 @@ class _Epoch:
         self.executor.reset_counters()
         self.executor.snapshot()
 
+    def refresh_rate(self, step: int) -> None:
+        """Take over a learning rate that a batch hook has set."""
+        assert self.model.optimizer is not None
+        self.scalars[step] = self.model.optimizer.scalars(self.start + step, 1)[0]
+
     def run(self, first: int, last: int, hook: Callable[[int], bool] | None) -> str:
         """Run batches [first, last) and return the outcome."""
         model = self.model
@@ -252,7 +257,7 @@ def _training_rows(
 def _train_epoch(epoch: _Epoch, number: int, watchers: CallbackList, progress: Progress) -> Logs:
     """Run one epoch and return its loss and metrics."""
     epoch.begin()
-    epoch.measures = measures = _Measures(epoch.model)
+    measures = epoch.measures
 
     def draw(steps: int, first: int = 0) -> bool:
         progress.update(min((first + steps) * epoch.batch, epoch.rows.n), measures.read())
@@ -266,6 +271,7 @@ def _train_epoch(epoch: _Epoch, number: int, watchers: CallbackList, progress: P
         return measures.read()
     for step in range(epoch.steps):
         watchers.on_train_batch_begin(step)
+        epoch.refresh_rate(step)
         if epoch.run(step, step + 1, None) == "diverged":
             _diverged(epoch, number, step, watchers, measures)
         logs = measures.read()
