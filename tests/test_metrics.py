@@ -95,3 +95,15 @@ def test_penalties_are_part_of_the_loss():
     w = layer.kernel.numpy()
     logs = evaluate(model, BITS)
     assert logs["loss"] - logs["mse"] == pytest.approx(0.1 * np.abs(w).sum() + 0.2 * (w**2).sum())
+
+
+@pytest.mark.parametrize(
+    ("loss", "units"), [(dp.losses.SparseCategoricalCrossentropy, 3), (dp.losses.BinaryCrossentropy, 1)]
+)
+@pytest.mark.parametrize("eager", [False, True])
+def test_a_loss_on_logits_measures_what_it_minimises(loss, units, eager):
+    model = dp.Sequential([dp.Input(shape=(4,)), dp.layers.Dense(units)], seed=2)
+    model.compile("sgd", loss(from_logits=True), metrics=[loss(from_logits=True)], run_eagerly=eager)
+    x, y = np.random.default_rng(0).normal(size=(30, 4)) * 5, np.arange(30) % max(units, 2)
+    minimised, measured = model.evaluate(x, y, verbose=0)
+    assert measured == pytest.approx(minimised, rel=1e-6)

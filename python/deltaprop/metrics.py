@@ -32,6 +32,7 @@ class Metric:
     function = ""
     default_name = ""
     sparse: bool | None = None  # whether targets are class ids; None: as the loss has it
+    from_logits = False  # whether the outputs become probabilities first
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name or self.default_name
@@ -129,6 +130,11 @@ class _LossMetric(Metric):
     def sparse(self) -> bool:  # type: ignore[override]
         """Whether the loss takes class ids."""
         return self._loss.sparse
+
+    @property
+    def from_logits(self) -> bool:  # type: ignore[override]
+        """Whether the loss makes probabilities of the outputs first."""
+        return bool(getattr(self._loss, "from_logits", False))
 
     def get_config(self) -> dict[str, Any]:
         """Return the loss's class and arguments, and the name in logs."""

@@ -236,6 +236,11 @@ def _lower_measure(
     return counter
 
 
+def _probabilities(builder: Builder, function: str, logits: int) -> int:
+    """Return the probabilities that a cross-entropy wants instead of its logits."""
+    return builder.activate("loss", "sigmoid" if function == "binary_crossentropy" else "softmax", logits)
+
+
 def _penalties(layers: list[Layer]) -> list[tuple[Variable, float, float]]:
     pairs = [pair for layer in layers if isinstance(layer, Dense) for pair in layer.penalties()]
     return [(v, r.l1, r.l2) for v, r in pairs]
@@ -386,8 +391,7 @@ def lower(
     plan.weights.append(weight)
     prediction = output
     if getattr(loss, "from_logits", False):
-        inner = "sigmoid" if loss.function == "binary_crossentropy" else "softmax"
-        prediction = builder.activate("loss", inner, output)
+        prediction = _probabilities(builder, loss.function, output)
     ops = plan.spans["forward"] + plan.spans["loss"]
     trains = optimizer is not None and prediction in _needs_gradient(plan, ops)
     delta = builder.rows("delta", prediction, "d" + plan.buffers[prediction].name) if trains else ABSENT
@@ -402,7 +406,8 @@ def lower(
             builder.emit("loss", "penalty", (builder.parameters[variable],), (total,), attributes=(l1, l2))
     for metric, weighted in metrics or []:
         w = weight if weighted else ABSENT
-        counter = _lower_measure(builder, metric.function, output, target, w, weighted, delta=ABSENT)
+        measured = _probabilities(builder, metric.function, output) if metric.from_logits else output
+        counter = _lower_measure(builder, metric.function, measured, target, w, weighted, delta=ABSENT)
         plan.metrics.append((metric.name, counter))
     if trains:
         assert optimizer is not None
