@@ -441,6 +441,15 @@ def test_terminate_on_nan_stops_as_in_keras(hooks):
 # ---- interruption
 
 
+@pytest.fixture
+def ctrl_c_raises():
+    """A process that was started in the background may ignore SIGINT, and Python then leaves it so."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c_raises")
 def test_ctrl_c_in_a_long_epoch_stops_soon_and_leaves_a_usable_model():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(20_000, 64)).astype(np.float32)
@@ -470,6 +479,7 @@ def test_ctrl_c_in_a_long_epoch_stops_soon_and_leaves_a_usable_model():
     assert len(model.fit(x[:64], y[:64], verbose=0).history["loss"]) == 1
 
 
+@pytest.mark.usefixtures("ctrl_c_raises")
 def test_ctrl_c_keeps_the_epochs_that_were_done():
     model = regression()
 
