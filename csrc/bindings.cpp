@@ -5,6 +5,7 @@
 #include <pybind11/stl.h>
 
 #include <numeric>
+#include <shared_mutex>
 
 #include "call.h"
 #include "executor.h"
@@ -194,9 +195,8 @@ class PyExecutor {
       arrays.append(std::move(out));
     }
     const py::gil_scoped_release release;
-    gate_->lock_shared();
+    const std::shared_lock<Gate> inside(*gate_);
     executor_.predict(sources, rows, outputs, threads);
-    gate_->unlock_shared();
     return arrays;
   }
 

@@ -118,14 +118,12 @@ class _Measures:
             self.executor.write(counter, sums)
 
 
-def _evaluate_rows(
-    model: Sequential, rows: _Rows, hook: Callable[[int], bool] | None = None
-) -> None:
+def _evaluate_rows(model: Sequential, rows: _Rows) -> None:
     """Fill the counters with loss and metrics on these rows: one batch, cut into blocks by the executor."""
     executor = model.executor()
     executor.reset_counters()
     threads = runtime.threads_for(executor.flops(False) * rows.n, single_call=True)
-    executor.run(rows.bound, None, rows.n, rows.n, 0, 1, None, 0, 0, False, threads, hook)
+    executor.run(rows.bound, None, rows.n, rows.n, 0, 1, None, 0, 0, False, threads, None)
 
 
 class _Epoch:
