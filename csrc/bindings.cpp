@@ -219,7 +219,9 @@ class PyExecutor {
     auto& work = executor_.workspace();
     if (b.of_variable()) return assign(*work.variables[static_cast<size_t>(buffer)], py::cast<Array<T>>(values));
     if (!b.of_rows()) {
-      work.sums[static_cast<size_t>(buffer)] = py::cast<std::array<double, 2>>(values);
+      const auto sums = py::cast<std::vector<double>>(values);
+      if (sums.size() != b.width()) throw py::value_error("not as many numbers as the counter has");
+      work.sums[static_cast<size_t>(buffer)] = sums;
     } else if (b.role == Role::mask) {
       write_rows<std::uint8_t>(b, buffer, values);
     } else {

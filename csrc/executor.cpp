@@ -6,7 +6,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "share.h"
+#include "operations/case.h"
 
 namespace deltaprop {
 namespace {
@@ -38,7 +38,8 @@ Executor<T>::Executor(Plan plan, std::vector<std::shared_ptr<Variable<T>>> varia
   training_.plan = &plan_;
   training_.kernels = &kernels_;
   training_.variables = std::move(variables);
-  training_.sums.assign(plan_.buffers.size(), {});
+  training_.sums = zero_sums(plan_);
+  for (const Op& op : plan_.ops) operations_.push_back(operation_of<T>(op.kind));
   for (size_t b = 0; b < plan_.buffers.size(); ++b)
     if (plan_.buffers[b].role == Role::gradient)
       training_.variables[b] = std::make_shared<Variable<T>>(plan_.buffers[b].shape, kernels_);
@@ -71,7 +72,7 @@ double Executor<T>::flops(bool training) const {
 
 template <class T>
 void Executor<T>::reset_counters() {
-  for (auto& sums : training_.sums) sums = {};
+  for (auto& sums : training_.sums) std::fill(sums.begin(), sums.end(), 0.0);
 }
 
 template <class T>
@@ -93,7 +94,7 @@ PassResult Executor<T>::run(const Pass& pass) {
   const auto run_ops = [&](size_t first, size_t last, const Position& at, Team& team) {
     for (size_t i = first; i < last; ++i) {
       if (barriers_[i]) team.sync();
-      execute(plan_.ops[i], work, at, team);
+      execute(i, work, at, team);
     }
   };
   const auto worker = [&](Team& team, size_t first_step, size_t last_step) {
@@ -195,12 +196,17 @@ void Executor<T>::give_back(std::unique_ptr<Workspace<T>> work) {
 }
 
 template <class T>
+void Executor<T>::execute(size_t op, Workspace<T>& work, const Position& at, const Team& team) const {
+  operations_[op](Case<T>{plan_.ops[op], work, at, team});
+}
+
+template <class T>
 void Executor<T>::run_forward(Workspace<T>& work, size_t rows) const {
   Position at;
   at.rows = at.batch_rows = rows;
   Team::Barrier barrier;
   const Team alone(barrier, 0, 1);
-  for (size_t i = plan_.begin(Span::forward); i < plan_.end(Span::forward); ++i) execute(plan_.ops[i], work, at, alone);
+  for (size_t i = plan_.begin(Span::forward); i < plan_.end(Span::forward); ++i) execute(i, work, at, alone);
 }
 
 template <class T>
@@ -300,7 +306,7 @@ void Executor<T>::step(size_t first, size_t last, unsigned threads, size_t repea
     for (size_t n = 0; n < repeats; ++n)
       for (size_t i = first; i < last; ++i) {
         team.sync();
-        execute(plan_.ops[i], training_, position_, team);
+        execute(i, training_, position_, team);
       }
   });
 }

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "batches.h"
-#include "operations.h"
+#include "operations/operations.h"
 #include "thread_choice.h"
 
 namespace deltaprop {
@@ -51,7 +51,7 @@ class Executor {
   // Adds to the counters; a loss that is not finite stops before the update of its batch.
   PassResult run(const Pass& pass);
   void reset_counters();
-  std::array<double, 2> sums(int buffer) const { return training_.sums.at(static_cast<size_t>(buffer)); }
+  const std::vector<double>& sums(int buffer) const { return training_.sums.at(static_cast<size_t>(buffer)); }
 
   // outputs: (rows, width) each, C order. Any number of threads may predict at once.
   void predict(const std::vector<Source>& inputs, size_t rows, const std::vector<T*>& outputs, unsigned threads);
@@ -77,6 +77,7 @@ class Executor {
   bool parameters_are_finite() const;
   void predict_block(Workspace<T>& work, const std::vector<Source>& inputs, size_t from, size_t to,
                      const std::vector<T*>& outputs) const;
+  void execute(size_t op, Workspace<T>& work, const Position& at, const Team& team) const;
   void run_forward(Workspace<T>& work, size_t rows) const;
   void copy_output(const Workspace<T>& work, size_t output, size_t rows, T* to) const;
 
@@ -84,10 +85,11 @@ class Executor {
   const Kernels<T>& kernels_;
   Workspace<T> training_;
   ThreadChoice choice_;
+  std::vector<Operation<T>> operations_;  // by op of the plan
   std::vector<bool> barriers_;
   std::vector<bool> readable_in_place_;  // by plan input: only products read it
   std::vector<T> saved_;
-  std::vector<std::array<double, 2>> saved_sums_;
+  std::vector<std::vector<double>> saved_sums_;
   Position position_;
   std::vector<double> position_scalars_;
   std::atomic<Workspace<T>*> spare_{nullptr};  // an inference workspace that one call may take without a lock

@@ -22,7 +22,7 @@ enum class Role {
   parameter,   // a variable, in its own layout
   gradient,    // the same shape as its parameter
   slot,        // an optimiser's, the same shape as its parameter
-  counter,     // two float64: a sum and what to divide it by
+  counter,     // float64: a sum and what to divide it by, or a metric's own sums
   scalar,      // one float64
   count
 };

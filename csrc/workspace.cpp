@@ -45,6 +45,13 @@ class Arena {
 
 }  // namespace
 
+std::vector<std::vector<double>> zero_sums(const Plan& plan) {
+  std::vector<std::vector<double>> sums;
+  for (const Buffer& b : plan.buffers)
+    sums.emplace_back(b.role == Role::counter || b.role == Role::scalar ? b.width() : 0);
+  return sums;
+}
+
 template <class T>
 void Workspace<T>::reserve(size_t rows, unsigned threads) {
   if (rows > capacity) {
@@ -65,7 +72,7 @@ std::unique_ptr<Workspace<T>> Workspace<T>::for_inference(size_t rows) const {
   work->plan = plan;
   work->kernels = kernels;
   work->variables = variables;
-  work->sums.assign(plan->buffers.size(), {});
+  work->sums = zero_sums(*plan);
   work->capacity = rows;
 
   const size_t n = plan->buffers.size(), begin = plan->begin(Span::forward), end = plan->end(Span::forward);

@@ -1,7 +1,6 @@
 // The memory of one run of a plan, and its plan: which buffer of rows lies where.
 #pragma once
 
-#include <array>
 #include <memory>
 #include <vector>
 
@@ -24,6 +23,9 @@ struct Place {
   size_t stride = 0;
 };
 
+// By buffer: as many zeros as a counter or scalar has numbers.
+std::vector<std::vector<double>> zero_sums(const Plan& plan);
+
 // The memory of one run of a plan.
 template <class T>
 struct Workspace {
@@ -31,8 +33,8 @@ struct Workspace {
   const Kernels<T>* kernels = nullptr;
   std::vector<std::shared_ptr<Variable<T>>> variables;  // by buffer: parameters, slots and gradients
   std::vector<Place<T>> place;                          // by buffer of rows
-  std::vector<Place<T>> own_place;          // the same in the arena: inputs may be read where the caller has them
-  std::vector<std::array<double, 2>> sums;  // by buffer: counters and scalars
+  std::vector<Place<T>> own_place;        // the same in the arena: inputs may be read where the caller has them
+  std::vector<std::vector<double>> sums;  // by buffer: counters and scalars
   std::unique_ptr<Slab> arena;
   std::vector<std::unique_ptr<Slab>> scratch;  // by thread: one panel's columns of all rows
   size_t capacity = 0;                         // rows

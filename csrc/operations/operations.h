@@ -21,7 +21,13 @@ struct Position {
 };
 
 template <class T>
-void execute(const Op& op, Workspace<T>& work, const Position& at, const Team& team);
+struct Case;
+
+// What runs an operation; never null for a kind of the vocabulary.
+template <class T>
+using Operation = void (*)(const Case<T>&);
+template <class T>
+Operation<T> operation_of(Kind kind);
 
 // For each op of [first, last): whether threads must meet before it, because since they last met another thread's share
 // of what it touches was written, or what it writes was read.

@@ -1,0 +1,98 @@
+// The operations of the backward span.
+#include "gradients.h"
+
+namespace deltaprop {
+namespace {
+
+template <class T>
+void activation_grad(const Case<T>& c) {
+  const auto f = c.kernels.activation_grad[static_cast<size_t>(c.op.function)];
+  c.each_row([&](size_t r) { f(c.row(c.in(0), r), c.row(c.in(1), r), c.row(c.out(0), r), c.padded(c.out(0))); });
+}
+
+template <class T>
+void softmax_grad(const Case<T>& c) {
+  c.each_row([&](size_t r) {
+    c.kernels.softmax_grad(c.row(c.in(0), r), c.row(c.in(1), r), c.row(c.out(0), r), c.buffer(c.out(0)).width());
+  });
+}
+
+template <class T>
+void dropout_grad(const Case<T>& c) {
+  const T scale = static_cast<T>(1 / (1 - c.op.attributes[0]));
+  c.each_row([&](size_t r) {
+    c.kernels.dropout_grad(c.row(c.in(0), r), c.mask_row(c.in(1), r), scale, c.row(c.out(0), r), c.padded(c.out(0)));
+  });
+}
+
+template <class T>
+void dense_grad_w(const Case<T>& c) {
+  weight_gradient(c, c.variable(c.out(0)), c.in(0), c.in(1), c.accumulate());
+  if (c.out(1) >= 0) sum_rows(c, c.out(1), c.in(1));
+}
+
+template <class T>
+void bias_grad(const Case<T>& c) {
+  sum_rows(c, c.out(0), c.in(0));
+}
+
+template <class T>
+void dense_grad_x(const Case<T>& c) {
+  const Packed<T>& w = c.variable(c.in(1)).backward();
+  const auto function = static_cast<Activation>(c.op.function);
+  each_product_rows(w.panels.count, c.at.rows, c.kernels.tile_rows, c.team, [&](size_t p, size_t from, size_t to) {
+    const size_t column = w.panels.first(p);
+    Product<T> product{};
+    product.x = c.row(c.in(0), from);
+    product.x_stride = c.place(c.in(0)).stride;
+    product.w = w.panel(p);
+    product.y = c.row(c.out(0), from) + column;
+    product.y_stride = c.place(c.out(0)).stride;
+    product.rows = to - from;
+    product.depth = w.depth;
+    product.width = w.panels.width(p);
+    product.accumulate = c.op.accumulate;
+    if (function == Activation::relu) {
+      product.mask = c.row(c.in(2), from) + column;
+      product.mask_stride = c.place(c.in(2)).stride;
+    }
+    c.kernels.product(product);
+    if (function == Activation::linear || function == Activation::relu) return;
+    for (size_t r = from; r < to; ++r) {
+      T* dx = c.row(c.out(0), r) + column;
+      c.kernels.activation_grad[size(function)](dx, c.row(c.in(2), r) + column, dx, product.width);
+    }
+  });
+}
+
+// Once per batch: it does not depend on the rows.
+template <class T>
+void penalty_grad(const Case<T>& c) {
+  if (c.at.first_row != 0) return;
+  const Packed<T>& w = c.variable(c.in(0)).main();
+  c.each_span(w, [&](size_t at, size_t n) {
+    c.kernels.penalty_grad(w.data + at, static_cast<T>(c.op.attributes[0]), static_cast<T>(c.op.attributes[1]),
+                           c.variable(c.out(0)).main().data + at, n);
+  });
+}
+
+}  // namespace
+
+template <class T>
+Operation<T> backward_operation(Kind kind) {
+  switch (kind) {
+    case Kind::activation_grad: return activation_grad<T>;
+    case Kind::softmax_grad: return softmax_grad<T>;
+    case Kind::dropout_grad: return dropout_grad<T>;
+    case Kind::dense_grad_w: return dense_grad_w<T>;
+    case Kind::bias_grad: return bias_grad<T>;
+    case Kind::dense_grad_x: return dense_grad_x<T>;
+    case Kind::penalty_grad: return penalty_grad<T>;
+    default: return nullptr;
+  }
+}
+
+template Operation<float> backward_operation(Kind);
+template Operation<double> backward_operation(Kind);
+
+}  // namespace deltaprop

@@ -1,0 +1,119 @@
+// The operations of the forward span.
+#include "case.h"
+
+namespace deltaprop {
+namespace {
+
+template <class T>
+void narrow_dense(const Case<T>& c) {
+  const Packed<T>& w = c.variable(c.in(1)).main();
+  const auto function = static_cast<Activation>(c.op.function);
+  each_rows(c.at.rows, c.kernels.tile_rows, c.team, [&](size_t from, size_t to) {
+    NarrowProduct<T> product{};
+    product.x = c.row(c.in(0), from);
+    product.w = w.data;
+    product.bias = c.in(2) < 0 ? nullptr : c.variable(c.in(2)).main().data;
+    product.y = c.row(c.out(0), from);
+    product.x_stride = c.place(c.in(0)).stride;
+    product.y_stride = c.place(c.out(0)).stride;
+    product.rows = to - from;
+    product.depth = w.columns;
+    product.n = w.depth;
+    product.panels = w.panels;
+    product.relu = function == Activation::relu;
+    c.kernels.narrow_product(product);
+    if (function == Activation::linear || function == Activation::relu) return;
+    for (size_t r = from; r < to; ++r)
+      c.kernels.activation[size(function)](c.row(c.out(0), r), c.row(c.out(0), r), c.padded(c.out(0)));
+  });
+}
+
+template <class T>
+void dense(const Case<T>& c) {
+  if (c.variable(c.in(1)).narrow()) return narrow_dense(c);
+  const Packed<T>& w = c.variable(c.in(1)).forward();
+  const auto function = static_cast<Activation>(c.op.function);
+  const T* bias = c.in(2) < 0 ? nullptr : c.variable(c.in(2)).main().data;
+  each_product_rows(w.panels.count, c.at.rows, c.kernels.tile_rows, c.team, [&](size_t p, size_t from, size_t to) {
+    const size_t column = w.panels.first(p);
+    Product<T> product{};
+    product.x = c.row(c.in(0), from);
+    product.x_stride = c.place(c.in(0)).stride;
+    product.w = w.panel(p);
+    product.bias = bias ? bias + column : nullptr;
+    product.y = c.row(c.out(0), from) + column;
+    product.y_stride = c.place(c.out(0)).stride;
+    product.rows = to - from;
+    product.depth = w.depth;
+    product.width = w.panels.width(p);
+    product.relu = function == Activation::relu;
+    c.kernels.product(product);
+    if (function == Activation::linear || function == Activation::relu) return;
+    for (size_t r = from; r < to; ++r) {  // while they are in the L1 cache
+      T* y = c.row(c.out(0), r) + column;
+      c.kernels.activation[size(function)](y, y, product.width);
+    }
+  });
+}
+
+template <class T>
+void add_bias(const Case<T>& c) {
+  const T* bias = c.variable(c.in(1)).main().data;
+  c.each_row([&](size_t r) { c.kernels.add_bias(c.row(c.in(0), r), bias, c.row(c.out(0), r), c.padded(c.out(0))); });
+}
+
+template <class T>
+void activation(const Case<T>& c) {
+  const auto f = c.kernels.activation[static_cast<size_t>(c.op.function)];
+  c.each_row([&](size_t r) { f(c.row(c.in(0), r), c.row(c.out(0), r), c.padded(c.out(0))); });
+}
+
+template <class T>
+void softmax(const Case<T>& c) {
+  c.each_row([&](size_t r) { c.kernels.softmax(c.row(c.in(0), r), c.row(c.out(0), r), c.buffer(c.out(0)).width()); });
+}
+
+template <class T>
+void dropout(const Case<T>& c) {
+  if (!c.at.training && c.place(c.in(0)).data == c.place(c.out(0)).data) return;
+  each_rows(c.at.rows, c.kernels.tile_rows, c.team, [&](size_t from, size_t to) {
+    if (!c.at.training) {
+      for (size_t r = from; r < to; ++r) std::copy_n(c.row(c.in(0), r), c.padded(c.in(0)), c.row(c.out(0), r));
+      return;
+    }
+    Dropout<T> d{};
+    d.x = c.row(c.in(0), from);
+    d.y = c.row(c.out(0), from);
+    d.mask = c.mask_row(c.out(1), from);
+    d.x_stride = c.place(c.in(0)).stride;
+    d.y_stride = c.place(c.out(0)).stride;
+    d.mask_stride = c.place(c.out(1)).stride;
+    d.rows = to - from;
+    d.n = c.padded(c.in(0));
+    d.first_row = c.at.first_row + from;
+    d.rate = c.op.attributes[0];
+    d.op = static_cast<std::uint32_t>(c.op.attributes[1]);
+    d.seed = c.at.seed;
+    d.step = c.at.step;
+    c.kernels.dropout(d);
+  });
+}
+
+}  // namespace
+
+template <class T>
+Operation<T> forward_operation(Kind kind) {
+  switch (kind) {
+    case Kind::dense: return dense<T>;
+    case Kind::add_bias: return add_bias<T>;
+    case Kind::activation: return activation<T>;
+    case Kind::softmax: return softmax<T>;
+    case Kind::dropout: return dropout<T>;
+    default: return nullptr;
+  }
+}
+
+template Operation<float> forward_operation(Kind);
+template Operation<double> forward_operation(Kind);
+
+}  // namespace deltaprop

@@ -1,0 +1,71 @@
+// The operations of the loss span: losses, metrics, penalties, and their sums.
+#include "case.h"
+
+namespace deltaprop {
+namespace {
+
+template <class T>
+void loss(const Case<T>& c) {
+  each_rows(c.at.rows, c.kernels.tile_rows, c.team, [&](size_t from, size_t to) {
+    LossRows<T> l{};
+    l.prediction = c.row(c.in(0), from);
+    l.target = c.row(c.in(1), from);
+    l.weight = c.row(c.in(2), from);
+    l.logits = c.row(c.in(3), from);
+    l.value = c.row(c.out(0), from);
+    l.delta = c.row(c.out(1), from);
+    l.prediction_stride = c.place(c.in(0)).stride;
+    l.target_stride = c.place(c.in(1)).stride;
+    l.logits_stride = c.in(3) < 0 ? 0 : c.place(c.in(3)).stride;
+    l.delta_stride = c.out(1) < 0 ? 0 : c.place(c.out(1)).stride;
+    l.rows = to - from;
+    l.n = c.buffer(c.in(0)).width();
+    l.scale = static_cast<T>(1.0 / static_cast<double>(c.at.batch_rows));
+    c.kernels.loss[static_cast<size_t>(c.op.function)](l);
+  });
+}
+
+// In row order and in double, by one thread: the same sum for every number of threads and every cut into blocks.
+template <class T>
+void reduce(const Case<T>& c) {
+  if (c.team.thread != 0) return;
+  const T* value = c.row(c.in(0), 0);
+  const T* weight = c.row(c.in(1), 0);
+  double sum = c.sums(c.out(0))[0], total = 0;
+  for (size_t r = 0; r < c.at.rows; ++r) {
+    const double w = weight ? static_cast<double>(weight[r]) : 1.0;
+    sum += w * static_cast<double>(value[r]);
+    total += w;
+  }
+  c.sums(c.out(0))[0] = sum;
+  c.sums(c.out(0))[1] += c.op.attributes[0] != 0 ? total : static_cast<double>(c.at.rows);
+}
+
+// Once per batch, counted for each of its rows, so that it is divided as the losses are.
+template <class T>
+void penalty(const Case<T>& c) {
+  if (c.team.thread != 0 || c.at.first_row != 0) return;
+  const Packed<T>& w = c.variable(c.in(0)).main();
+  double sum = 0;
+  for (size_t p = 0; p < w.panels.count; ++p)
+    c.kernels.penalty(w.panel(p), w.depth, w.panels.width(p), static_cast<T>(c.op.attributes[0]),
+                      static_cast<T>(c.op.attributes[1]), &sum);
+  c.sums(c.out(0))[0] += sum * static_cast<double>(c.at.batch_rows);
+}
+
+}  // namespace
+
+template <class T>
+Operation<T> loss_operation(Kind kind) {
+  switch (kind) {
+    case Kind::loss: return loss<T>;
+    case Kind::reduce: return reduce<T>;
+    case Kind::penalty: return penalty<T>;
+    default: return nullptr;
+  }
+}
+
+template Operation<float> loss_operation(Kind);
+template Operation<double> loss_operation(Kind);
+
+}  // namespace deltaprop

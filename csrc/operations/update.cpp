@@ -1,0 +1,127 @@
+// The operations of the update span: clipping, and the optimisers' steps.
+#include <cmath>
+
+#include "gradients.h"
+
+namespace deltaprop {
+namespace {
+
+// The largest tile of any level.
+constexpr size_t kMostTileRows = 6, kWidestPanelBytes = 256;
+
+template <class T>
+void square_sum(const Case<T>& c) {
+  if (c.team.thread != 0) return;
+  const Packed<T>& g = c.variable(c.in(0)).main();
+  double sum = 0;
+  for (size_t p = 0; p < g.panels.count; ++p) c.kernels.square_sum(g.panel(p), g.depth, g.panels.width(p), &sum);
+  c.sums(c.out(0))[0] = sum;
+}
+
+template <class T>
+void clip_norm(const Case<T>& c) {
+  double square = 0;
+  for (size_t i = 1; i < c.op.in.size(); ++i) square += c.sums(c.in(i))[0];
+  const double norm = std::sqrt(square), limit = c.op.attributes[0];
+  if (norm <= limit) return;
+  const Packed<T>& g = c.variable(c.out(0)).main();
+  c.each_span(g, [&](size_t at, size_t n) { c.kernels.scale(g.data + at, static_cast<T>(limit / norm), n); });
+}
+
+template <class T>
+void clip_value(const Case<T>& c) {
+  const Packed<T>& g = c.variable(c.out(0)).main();
+  c.each_span(g, [&](size_t at, size_t n) { c.kernels.clip(g.data + at, static_cast<T>(c.op.attributes[0]), n); });
+}
+
+// One optimiser step on n elements from `at` on; slots are out(first_slot), ...
+template <class T>
+UpdateSpan<T> update_span(const Case<T>& c, const Packed<T>& w, size_t at, size_t n, size_t first_slot) {
+  UpdateSpan<T> u{};
+  u.w = w.data + at;
+  for (size_t i = first_slot; i < c.op.out.size(); ++i) u.slot[i - first_slot] = c.variable(c.out(i)).main().data + at;
+  u.n = n;
+  u.rate = c.at.scalars[0];
+  u.decay = c.at.scalars[1] * c.op.attributes[0];
+  u.constants = c.op.attributes.data() + 1;
+  return u;
+}
+
+template <class T>
+void update_from(const Case<T>& c, const Variable<T>& w, const Variable<T>& gradient, size_t first_slot) {
+  c.each_span(w.main(), [&](size_t at, size_t n) {
+    UpdateSpan<T> u = update_span(c, w.main(), at, n, first_slot);
+    u.g = gradient.main().data + at;
+    c.kernels.update[static_cast<size_t>(c.op.function)](u);
+  });
+  if (w.has_mirror()) c.each_piece(w.main(), [&](size_t p, size_t from, size_t to) { w.refresh_mirror(p, from, to); });
+}
+
+template <class T>
+void update(const Case<T>& c) {
+  update_from(c, c.variable(c.in(0)), c.variable(c.in(1)), 1);
+}
+
+template <class T>
+void single_row_update(const Case<T>& c, const Variable<T>& w) {
+  const Packed<T>& main = w.main();
+  const int scalar = w.transposed() ? c.in(1) : c.in(0), vector = w.transposed() ? c.in(0) : c.in(1);
+  c.each_piece(main, [&](size_t p, size_t from, size_t to) {
+    const size_t width = main.panels.width(p);
+    UpdateSpan<T> u = update_span(c, main, main.depth * main.panels.first(p) + from * width, (to - from) * width, 2);
+    u.x = c.row(scalar, 0) + from;
+    u.dy = c.row(vector, 0) + main.panels.first(p);
+    u.width = width;
+    alignas(64) T padded_with_zeros[kWidestPanelBytes / sizeof(T)] = {};
+    if (main.valid(p) < width) u.dy = std::copy_n(u.dy, main.valid(p), padded_with_zeros) - main.valid(p);
+    c.kernels.update[static_cast<size_t>(c.op.function)](u);
+    if (w.has_mirror()) w.refresh_mirror(p, from, to);
+  });
+}
+
+// The gradient is used up as it is formed, unless it is a sum over the blocks of a long batch.
+template <class T>
+void dense_update(const Case<T>& c) {
+  const Variable<T>& w = c.variable(c.in(2));
+  if (c.at.batch_rows == 1) return single_row_update(c, w);
+  if (c.at.rows != c.at.batch_rows || c.at.rows > c.kernels.outer_rows) {
+    weight_gradient(c, c.variable(c.out(1)), c.in(0), c.in(1), c.at.first_row > 0);
+    if (c.at.last_block()) update_from(c, w, c.variable(c.out(1)), 2);
+    return;
+  }
+  alignas(64) T tiles[2 * kMostTileRows * kWidestPanelBytes / sizeof(T)];
+  each_outer_product(c, w, c.in(0), c.in(1), [&](OuterProduct<T>& product, size_t p, size_t from, size_t to) {
+    product.g = tiles;
+    const size_t at = w.main().depth * w.main().panels.first(p) + from * product.width;
+    c.kernels.outer_product_update[static_cast<size_t>(c.op.function)](
+        product, update_span(c, w.main(), at, (to - from) * product.width, 2));
+    if (w.has_mirror()) w.refresh_mirror(p, from, to);
+  });
+}
+
+template <class T>
+void bias_update(const Case<T>& c) {
+  sum_rows(c, c.out(1), c.in(0));
+  if (!c.at.last_block()) return;
+  update_from(c, c.variable(c.in(1)), c.variable(c.out(1)), 2);
+}
+
+}  // namespace
+
+template <class T>
+Operation<T> update_operation(Kind kind) {
+  switch (kind) {
+    case Kind::square_sum: return square_sum<T>;
+    case Kind::clip_norm: return clip_norm<T>;
+    case Kind::clip_value: return clip_value<T>;
+    case Kind::update: return update<T>;
+    case Kind::dense_update: return dense_update<T>;
+    case Kind::bias_update: return bias_update<T>;
+    default: return nullptr;
+  }
+}
+
+template Operation<float> update_operation(Kind);
+template Operation<double> update_operation(Kind);
+
+}  // namespace deltaprop
