@@ -3,6 +3,7 @@
 #include "activations.inl"
 #include "gemm.inl"
 #include "losses.inl"
+#include "noise.inl"
 #include "optimizers.inl"
 #include "table.h"
 

@@ -1,0 +1,27 @@
+"""Layers: what a network is made of, and the variables they get at build. No arithmetic lives here."""
+
+from ..utils import choose
+from .base import Input, InputLayer, Layer, Shape, assign_all, checked_shape
+from .core import Activation, Dense, Flatten
+from .noise import Dropout
+
+__all__ = [
+    "Activation",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "Input",
+    "InputLayer",
+    "Layer",
+    "Shape",
+    "assign_all",
+    "checked_shape",
+    "get_layer_class",
+]
+
+_CLASSES: tuple[type[Layer], ...] = (Activation, Dense, Dropout, Flatten, InputLayer)
+
+
+def get_layer_class(name: str) -> type[Layer]:
+    """Return the layer class of a saved model; only our own are known, so loading runs no foreign code."""
+    return choose("layer", name, {cls.__name__: cls for cls in _CLASSES})

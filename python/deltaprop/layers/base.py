@@ -1,0 +1,178 @@
+"""What every layer is: a name, shapes, and the variables it gets at build."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..variable import Variable
+
+__all__ = ["Input", "InputLayer", "Layer", "Shape", "assign_all", "checked_shape"]
+
+Shape = tuple[int, ...]
+
+
+def checked_shape(shape: Any, what: str) -> Shape:
+    """Return a shape of one row as a tuple of positive integers, or raise a ValueError."""
+    given = (shape,) if isinstance(shape, int) else shape
+    valid = isinstance(given, (tuple, list)) and all(
+        isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in given
+    )
+    if not valid or not given:
+        raise ValueError(
+            f"{what} must be a tuple of positive integers without the batch axis, such as (784,); "
+            f"received {shape!r}."
+        )
+    return tuple(given)
+
+
+class Layer:
+    """Base of all layers.
+
+    Parameters
+    ----------
+    name : str, optional
+        Unique in a model; the model chooses ``dense``, ``dense_1``, ... where it is not given.
+    trainable : bool
+        Whether `fit` may change the layer's variables. Setting it on a built layer works.
+    input_shape : tuple of int, optional
+        Shape of one row, on a first layer; `input_dim` is the same for vectors.
+    """
+
+    base_name = "layer"
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+        input_shape: Any = None,
+        input_dim: int | None = None,
+    ) -> None:
+        if name is not None and (not isinstance(name, str) or not name):
+            raise ValueError(f"a layer's name must be a non-empty string, received {name!r}.")
+        if input_shape is not None and input_dim is not None:
+            raise ValueError("give input_shape or input_dim, not both.")
+        self.name = name
+        self.trainable = bool(trainable)
+        self.declared_shape: Shape | None = None
+        if input_dim is not None:
+            self.declared_shape = checked_shape(input_dim, "input_dim")
+        elif input_shape is not None:
+            self.declared_shape = checked_shape(input_shape, "input_shape")
+        self.input_shape: Shape | None = None
+        self.output_shape: Shape | None = None
+        self.variables: list[Variable] = []
+
+    @property
+    def built(self) -> bool:
+        """Whether the input shape is known and the variables exist."""
+        return self.output_shape is not None
+
+    @property
+    def trainable_variables(self) -> list[Variable]:
+        """The variables that `fit` may change."""
+        return [v for v in self.variables if v.trainable]
+
+    def build(self, input_shape: Shape, dtype: str, seed: int, stream: int) -> None:
+        """Fix the shapes and create the variables.
+
+        Parameters
+        ----------
+        input_shape : tuple of int
+            Of one row.
+        dtype : {"float32", "float64"}
+        seed, stream : int
+            The model's seed, and the number of the layer's first stream of random bits.
+        """
+        if self.built:
+            if input_shape != self.input_shape:
+                raise ValueError(
+                    f"layer {self.name!r} was built for rows of shape {self.input_shape} and cannot "
+                    f"take rows of shape {input_shape}."
+                )
+            return
+        output_shape = self.compute_output_shape(input_shape)
+        self.create_variables(input_shape, dtype, seed, stream)
+        for variable in self.variables:
+            variable.owner = self
+        self.input_shape = input_shape
+        self.output_shape = output_shape
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Return the shape of one row of the output."""
+        return input_shape
+
+    def variable_shapes(self, input_shape: Shape) -> dict[str, Shape]:
+        """Return the shapes of the variables that `create_variables` makes, by name, in order."""
+        return {}
+
+    def create_variables(self, input_shape: Shape, dtype: str, seed: int, stream: int) -> None:
+        """Fill `variables`; most layers have none."""
+
+    def count_params(self) -> int:
+        """Return the number of elements of all variables."""
+        return sum(v.size for v in self.variables)
+
+    def get_weights(self) -> list[Any]:
+        """Return copies of the variables' arrays."""
+        return [v.numpy() for v in self.variables]
+
+    def set_weights(self, weights: list[Any]) -> None:
+        """Assign all variables; nothing is changed if one array does not fit."""
+        assign_all(self.variables, weights, f"layer {self.name!r}")
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, ready for JSON."""
+        return {"name": self.name, "trainable": self.trainable}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Layer:
+        """Return a layer from what `get_config` returned."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+
+def assign_all(variables: list[Variable], arrays: Any, what: str) -> None:
+    """Assign arrays to variables, all or none."""
+    arrays = list(arrays)
+    if len(arrays) != len(variables):
+        shapes = [v.shape for v in variables]
+        raise ValueError(f"{what} takes {len(variables)} arrays of shapes {shapes}, received {len(arrays)}.")
+    checked = [v.checked(a) for v, a in zip(variables, arrays)]
+    for variable, array in zip(variables, checked):
+        variable.assign(array)
+
+
+class InputLayer(Layer):
+    """The shape of one row of the input, as the first entry of a `Sequential`."""
+
+    base_name = "input_layer"
+
+    def __init__(self, shape: Any, name: str | None = None) -> None:
+        super().__init__(name=name, input_shape=shape)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, ready for JSON."""
+        assert self.declared_shape is not None
+        return {"shape": list(self.declared_shape), "name": self.name}
+
+
+def Input(shape: Any, name: str | None = None) -> InputLayer:  # noqa: N802  # Keras's spelling
+    """Declare the shape of one row of the input.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Without the batch axis, such as ``(784,)`` or ``(28, 28)``.
+    name : str, optional
+
+    Examples
+    --------
+    >>> import deltaprop as dp
+    >>> model = dp.Sequential([dp.Input(shape=(4,)), dp.layers.Dense(3)])
+    >>> model.output_shape
+    (None, 3)
+    """
+    return InputLayer(shape, name)

@@ -1,0 +1,160 @@
+"""Layers that compute the same in training and prediction: Dense, Activation, Flatten."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .. import activations, initializers, regularizers
+from ..activations import Activation as ActivationFunction
+from ..initializers import Initializer
+from ..regularizers import L1L2
+from ..variable import Variable
+from .base import Layer, Shape
+
+__all__ = ["Activation", "Dense", "Flatten"]
+
+
+class Dense(Layer):
+    """``z = φ(x W + b)``: every output unit sees every input.
+
+    Parameters
+    ----------
+    units : int
+        Number of outputs, n_out.
+    activation : str or Activation, optional
+        φ; none is linear.
+    use_bias : bool
+    kernel_initializer, bias_initializer : str or Initializer
+    kernel_regularizer, bias_regularizer : str or L1L2, optional
+    **kwargs
+        As in `Layer`.
+
+    Attributes
+    ----------
+    kernel : Variable of shape (n_in, n_out)
+    bias : Variable of shape (n_out,), or None
+
+    Examples
+    --------
+    >>> import deltaprop as dp
+    >>> layer = dp.layers.Dense(128, activation="relu")
+    >>> model = dp.Sequential([dp.Input(shape=(784,)), layer])
+    >>> layer.count_params()
+    100480
+    """
+
+    base_name = "dense"
+
+    def __init__(
+        self,
+        units: int,
+        activation: str | ActivationFunction | None = None,
+        use_bias: bool = True,
+        kernel_initializer: str | Initializer | dict[str, Any] = "glorot_uniform",
+        bias_initializer: str | Initializer | dict[str, Any] = "zeros",
+        kernel_regularizer: str | L1L2 | dict[str, Any] | None = None,
+        bias_regularizer: str | L1L2 | dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if isinstance(units, bool) or not isinstance(units, int) or units < 1:
+            raise ValueError(f"units must be a positive integer, received {units!r}.")
+        self.units = units
+        self.activation = activations.get(activation)
+        self.use_bias = bool(use_bias)
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel: Variable | None = None
+        self.bias: Variable | None = None
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Return (units,)."""
+        if len(input_shape) != 1:
+            raise ValueError(
+                f"layer {self.name!r} (Dense) takes rows that are vectors, received rows of shape "
+                f"{input_shape}; put a Flatten layer before it."
+            )
+        return (self.units,)
+
+    def variable_shapes(self, input_shape: Shape) -> dict[str, Shape]:
+        """Return the shapes of kernel and bias."""
+        shapes: dict[str, Shape] = {"kernel": (input_shape[0], self.units)}
+        return {**shapes, "bias": (self.units,)} if self.use_bias else shapes
+
+    def create_variables(self, input_shape: Shape, dtype: str, seed: int, stream: int) -> None:
+        """Create kernel and bias."""
+        shape = self.variable_shapes(input_shape)["kernel"]
+        initial = self.kernel_initializer(shape, dtype, seed=seed, stream=stream)
+        self.kernel = Variable(shape, dtype, f"{self.name}/kernel")
+        self.kernel.assign(initial)
+        self.variables = [self.kernel]
+        if self.use_bias:
+            initial = self.bias_initializer((self.units,), dtype, seed=seed, stream=stream + 1)
+            self.bias = Variable((self.units,), dtype, f"{self.name}/bias", decays=False)
+            self.bias.assign(initial)
+            self.variables.append(self.bias)
+
+    def penalties(self) -> list[tuple[Variable, L1L2]]:
+        """Return the regularised variables with their penalties."""
+        pairs = [(self.kernel, self.kernel_regularizer), (self.bias, self.bias_regularizer)]
+        return [(v, r) for v, r in pairs if v is not None and r is not None and (r.l1 or r.l2)]
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, ready for JSON."""
+
+        def penalty(regularizer: L1L2 | None) -> dict[str, float] | None:
+            return None if regularizer is None else {"l1": regularizer.l1, "l2": regularizer.l2}
+
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "activation": self.activation.name,
+            "use_bias": self.use_bias,
+            "kernel_initializer": initializers.serialize(self.kernel_initializer),
+            "bias_initializer": initializers.serialize(self.bias_initializer),
+            "kernel_regularizer": penalty(self.kernel_regularizer),
+            "bias_regularizer": penalty(self.bias_regularizer),
+        }
+
+
+class Activation(Layer):
+    """An activation function as a layer of its own.
+
+    Parameters
+    ----------
+    activation : str or Activation
+    **kwargs
+        As in `Layer`.
+    """
+
+    base_name = "activation"
+
+    def __init__(self, activation: str | ActivationFunction, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.activation = activations.get(activation)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Return the shape unchanged; softmax takes vectors only."""
+        if self.activation is activations.softmax and len(input_shape) != 1:
+            raise ValueError(
+                f"layer {self.name!r}: softmax takes rows that are vectors, received rows of shape "
+                f"{input_shape}; put a Flatten layer before it."
+            )
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, ready for JSON."""
+        return {**super().get_config(), "activation": self.activation.name}
+
+
+class Flatten(Layer):
+    """Lays the elements of a row in one line, in C order: (28, 28) becomes (784,)."""
+
+    base_name = "flatten"
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Return the number of elements, as a shape."""
+        return (math.prod(input_shape),)
