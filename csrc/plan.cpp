@@ -9,10 +9,13 @@ namespace {
 const char* const kRoles[] = {"input", "target",    "weight",   "activation", "delta",   "mask",
                               "row",   "parameter", "gradient", "slot",       "counter", "scalar"};
 const char* const kKinds[] = {
-    "dense",        "add_bias",        "activation",   "softmax",      "dropout",      "loss",         "reduce",
-    "penalty",      "activation_grad", "softmax_grad", "dropout_grad", "dense_grad_w", "bias_grad",    "dense_grad_x",
-    "penalty_grad", "square_sum",      "clip_norm",    "clip_value",   "update",       "dense_update", "bias_update"};
-const char* const kActivations[] = {"linear", "relu", "sigmoid", "tanh"};
+    "dense",        "add_bias",     "activation", "softmax",         "log_softmax",  "dropout",
+    "loss",         "reduce",       "penalty",    "activation_grad", "softmax_grad", "log_softmax_grad",
+    "dropout_grad", "dense_grad_w", "bias_grad",  "dense_grad_x",    "penalty_grad", "square_sum",
+    "clip_norm",    "clip_value",   "update",     "dense_update",    "bias_update"};
+const char* const kActivations[] = {
+    "linear", "relu", "sigmoid", "tanh", "step",      "sign", "leaky_relu", "relu6",    "hard_tanh",  "hard_sigmoid",
+    "elu",    "selu", "celu",    "gelu", "gelu_tanh", "silu", "softplus",   "softsign", "exponential"};
 const char* const kLosses[] = {"mse",
                                "mae",
                                "half_squared_error",
@@ -51,16 +54,18 @@ struct Signature {
 
 Signature signature(Kind kind) {
   switch (kind) {
-    case Kind::dense: return {"rpp?", "r", 0};
+    case Kind::dense: return {"rpp?", "rr?", 0};
     case Kind::add_bias: return {"rp", "r", 0};
     case Kind::activation: return {"r", "r", 0};
-    case Kind::softmax: return {"r", "r", 0};
+    case Kind::softmax:
+    case Kind::log_softmax: return {"r", "r", 0};
     case Kind::dropout: return {"r", "rm", 2};
     case Kind::loss: return {"rtw?r?", "vr?", 0};
     case Kind::reduce: return {"vw?", "c", 1};
     case Kind::penalty: return {"p", "c", 2};
-    case Kind::activation_grad: return {"rr", "r", 0};
-    case Kind::softmax_grad: return {"rr", "r", 0};
+    case Kind::activation_grad:
+    case Kind::softmax_grad:
+    case Kind::log_softmax_grad: return {"rr", "r", 0};
     case Kind::dropout_grad: return {"rm", "r", 1};
     case Kind::dense_grad_w: return {"rr", "gg?", 0};
     case Kind::bias_grad: return {"r", "g", 0};
@@ -112,7 +117,7 @@ class OpCheck {
     check(op_.function >= 0 && static_cast<size_t>(op_.function) < known, "a function that nobody knows");
     operands(op_.in, s.in);
     operands(op_.out, s.out);
-    const size_t constants = is_update() ? kKeeps[op_.function].constants : 0;
+    const size_t constants = is_update() ? kKeeps[op_.function].constants : has_constant();
     check(op_.attributes.size() >= s.attributes + constants, "too few attributes");
     shapes();
     const bool adds = op_.accumulate || op_.kind == Kind::penalty_grad;
@@ -123,6 +128,12 @@ class OpCheck {
   }
 
  private:
+  // Whether the operation's function is an activation with a constant.
+  bool has_constant() const {
+    const auto f = static_cast<Activation>(op_.function);
+    return op_.kind != Kind::loss &&
+           (f == Activation::leaky_relu || f == Activation::relu6 || f == Activation::elu || f == Activation::celu);
+  }
   bool is_update() const { return op_.kind == Kind::update || Plan::forms_gradient(op_.kind); }
 
   void check(bool fits, const char* what) const {
@@ -168,7 +179,10 @@ class OpCheck {
 
   void shapes() const {
     switch (op_.kind) {
-      case Kind::dense: matrix(in(0), in(1), out(0)); return same_width(in(2), out(0));
+      case Kind::dense:
+        matrix(in(0), in(1), out(0));
+        same_width(out(0), out(1));
+        return same_width(in(2), out(0));
       case Kind::dense_grad_w: matrix(in(0), out(0), in(1)); return same_width(out(1), in(1));
       case Kind::dense_grad_x:
         matrix(out(0), in(1), in(0));

@@ -39,25 +39,27 @@ struct Buffer {
 
 // in -> out, with -1 for an optional operand that is absent. `function` is an Activation, Loss or Optimizer.
 enum class Kind {
-  dense,            // x w [b] -> y            y = function(x w + b)
+  dense,            // x w [b] -> y [z]        y = function(z), z = x w + b; attributes: the function's constant
   add_bias,         // z b -> y
-  activation,       // z -> a
+  activation,       // z -> a                  attributes: the function's constant
   softmax,          // z -> p
+  log_softmax,      // z -> a
   dropout,          // x -> y mask             attributes: rate, stream
   loss,             // p y [weight] [z] -> value [delta]; a delta wants the weight, a matched loss wants z
   reduce,           // value [weight] -> counter   attributes: 1 to divide by the weights, 0 by the rows
   penalty,          // w -> counter            attributes: l1, l2
-  activation_grad,  // da s -> dz              s is a or z, as the function's derivative reads
+  activation_grad,  // da s -> dz              s is a or z, as the function's derivative reads; attributes: the constant
   softmax_grad,     // dp p -> dz
-  dropout_grad,     // dy mask -> dx           attributes: rate
-  dense_grad_w,     // x dz -> gw [gb]
-  bias_grad,        // dz -> gb
-  dense_grad_x,     // dz w [s] -> dx          dx = (dz w') function'(s)
-  penalty_grad,     // w -> gw                 always added; attributes: l1, l2
-  square_sum,       // g -> s
-  clip_norm,        // g s ... -> g            g limit / max(limit, sqrt(sum s)); attributes: limit
-  clip_value,       // g -> g                  attributes: limit
-  update,           // w g -> w slots ...      attributes: decay, the optimiser's constants
+  log_softmax_grad,  // da a -> dz
+  dropout_grad,      // dy mask -> dx           attributes: rate
+  dense_grad_w,      // x dz -> gw [gb]
+  bias_grad,         // dz -> gb
+  dense_grad_x,      // dz w [s] -> dx          dx = (dz w') function'(s); attributes: the constant
+  penalty_grad,      // w -> gw                 always added; attributes: l1, l2
+  square_sum,        // g -> s
+  clip_norm,         // g s ... -> g            g limit / max(limit, sqrt(sum s)); attributes: limit
+  clip_value,        // g -> g                  attributes: limit
+  update,            // w g -> w slots ...      attributes: decay, the optimiser's constants
   dense_update,  // x dz w -> w g slots ... dense_grad_w and update in one; g holds sums between blocks of a long batch
   bias_update,   // dz b -> b g slots ...   bias_grad and update in one
   count
@@ -69,6 +71,9 @@ struct Op {
   bool accumulate = false;  // add to the (single) gradient written instead of replacing it
   std::vector<int> in, out;
   std::vector<double> attributes;
+
+  // Of an activation; most have none.
+  double constant() const { return attributes.empty() ? 0 : attributes[0]; }
 };
 
 enum class Span { forward, loss, backward, update, count };

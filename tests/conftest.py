@@ -36,6 +36,19 @@ TOLERANCES = {
 }
 
 
+# Where the slope of an activation jumps: differences are not taken across.
+KINKS: dict[str, tuple[float, ...]] = {
+    "relu": (0,), "step": (0,), "sign": (0,), "leaky_relu": (0,), "relu6": (0, 6), "hard_tanh": (-1, 1),
+    "hard_sigmoid": (-3, 3), "elu": (0,), "selu": (0,), "celu": (0,), "softsign": (0,),
+}  # fmt: skip
+
+
+@pytest.fixture
+def kinks() -> dict[str, tuple[float, ...]]:
+    """Return the places where the slopes of activations jump, or their own slopes, by name."""
+    return KINKS
+
+
 @pytest.fixture(params=_core.available_isas())
 def isa(request: pytest.FixtureRequest) -> str:
     """Each ISA level that this processor and build have."""

@@ -151,7 +151,7 @@ def test_fit_gives_the_same_bits_with_batch_hooks() -> None:
     assert all(np.array_equal(a, b) for a, b in zip(watched, fitted(2)))
 
 
-@pytest.mark.parametrize("activation", ["linear", "relu", "sigmoid", "tanh", "softmax"])
+@pytest.mark.parametrize("activation", dp.activations.ACTIVATIONS)
 def test_a_prediction_does_not_depend_on_the_rows_around_it(
     activation: str, dtype: str, isa: str, plan_of: Any, core_executor: Any, rng: np.random.Generator
 ) -> None:

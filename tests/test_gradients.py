@@ -25,14 +25,25 @@ HIDDEN: dict[str, Callable[..., list[dp.layers.Layer]]] = {
     "dense-sigmoid": lambda **r: [Dense(4, "sigmoid", **r)],
     "dense-tanh": lambda **r: [Dense(4, "tanh", **r)],
     "dense-softmax": lambda **r: [Dense(4, "softmax", **r)],
+    "dense-gelu": lambda **r: [Dense(4, "gelu", **r)],
     "dense-without-bias": lambda **r: [
         Dense(4, "tanh", use_bias=False, kernel_regularizer=r.get("kernel_regularizer"))
+    ],
+    "constants": lambda **r: [
+        Dense(4, dp.activations.celu.with_alpha(0.4), **r), dp.layers.LeakyReLU(0.1), dp.layers.ELU(0.3)
     ],
     "two": lambda **r: [Dense(4, "relu", **r), Dense(3, "tanh", **r)],
     "activation": lambda **r: [Dense(4, **r), Activation("tanh"), Activation("softmax")],
     "dropout": lambda **r: [Dropout(0.2), Dense(6, "relu", **r), Dropout(0.5)],
     "flatten": lambda **r: [dp.layers.Flatten(), Dense(3, "sigmoid", **r), dp.layers.Flatten()],
     "frozen-bias": lambda **r: [Dense(4, "tanh", **r)],
+}
+
+# The same for every activation with a slope; these meet one loss only.
+ACTIVATED: dict[str, Callable[..., list[dp.layers.Layer]]] = {
+    name: lambda name=name, **r: [Dense(4, name, **r)]
+    for name, activation in dp.activations.ACTIVATIONS.items()
+    if activation.reads != "nothing"
 }
 
 # Activation of the output layer, its width, and the loss: matched pairs, logits, and losses after anything else.
@@ -101,14 +112,14 @@ class Problem:
         self.executor.write(parameter, w)
         return out
 
-    def near_a_kink(self) -> bool:
-        """Whether a ReLU, an absolute error or an L1 penalty has its corner within 10 epsilon. Unfused plans only."""
+    def near_a_kink(self, kinks: dict[str, tuple[float, ...]]) -> bool:
+        """Whether a corner of something in an unfused plan lies within 10 epsilon."""
         self.executor.step(*self.plan.range("forward", "loss"), 1)
         distances = [np.inf]
         for op in self.plan.spans["forward"] + self.plan.spans["loss"]:
             values = [np.asarray(self.executor.read(b)) for b in op.inputs[:2] if b != ABSENT]
-            if op.kind == "activation" and op.function == "relu":
-                distances.append(np.abs(values[0]).min())
+            if op.kind == "activation":
+                distances += [np.abs(values[0] - kink).min() for kink in kinks.get(op.function, ())]
             elif op.kind == "loss" and op.function == "mae":
                 distances.append(np.abs(values[0] - values[1]).min())
             elif op.kind == "penalty" and op.attributes[0]:
@@ -117,14 +128,16 @@ class Problem:
 
 
 @pytest.fixture
-def problem(plan_of: Any, core_executor: Any, targets_for: Any, rng: np.random.Generator) -> Callable[..., Problem]:
+def problem(
+    plan_of: Any, core_executor: Any, targets_for: Any, kinks: dict[str, tuple[float, ...]], rng: np.random.Generator
+) -> Callable[..., Problem]:
     """Return a problem away from kinks: (hidden, loss, regulariser, which executor)."""
 
     def build(hidden: str, loss: str, regularizer: str, which: str) -> Problem:
         activation, width, make = LOSSES[loss]
         penalties = REGULARIZERS[regularizer]
         shape = (1, 3) if hidden == "flatten" else (3,)
-        layers = [dp.Input(shape), *HIDDEN[hidden](**penalties), Dense(width, activation, **penalties)]
+        layers = [dp.Input(shape), *{**HIDDEN, **ACTIVATED}[hidden](**penalties), Dense(width, activation, **penalties)]
         model = dp.Sequential(layers, dtype="float64", seed=2)
         if hidden == "frozen-bias":
             model.layers[0].bias.trainable = False
@@ -139,7 +152,7 @@ def problem(plan_of: Any, core_executor: Any, targets_for: Any, rng: np.random.G
             plain = ReferenceExecutor(plan_of(model, False), "float64")
             plain.load_variables()
             flat = (x.reshape(ROWS, -1), *data[1:])
-            if not Problem(plain.plan, plain, flat).near_a_kink():
+            if not Problem(plain.plan, plain, flat).near_a_kink(kinks):
                 break
         else:
             pytest.fail("no point away from kinks in 20 draws")
@@ -174,6 +187,14 @@ def test_gradients_equal_central_differences(
     check(at, tolerance["gradient"])
     frozen = hidden == "frozen-bias"
     assert len(at.trainable) == len([b for b in at.plan.buffers if b.role == "parameter"]) - frozen
+
+
+@pytest.mark.parametrize("which", ["core", "core-fused", "reference"])
+@pytest.mark.parametrize("activation", ACTIVATED)
+def test_gradients_of_every_activation(
+    activation: str, which: str, problem: Callable[..., Problem], tolerance: dict[str, float]
+) -> None:
+    check(problem(activation, "mse", "none", which), tolerance["gradient"])
 
 
 @pytest.mark.parametrize("which", ["core-fused", "reference"])

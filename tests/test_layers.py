@@ -23,7 +23,7 @@ def test_dense_has_keras_defaults():
     assert np.abs(layer.kernel.numpy()).max() <= np.sqrt(6 / 7)
 
 
-@pytest.mark.parametrize("name", ["linear", "relu", "sigmoid", "softmax", "tanh", None])
+@pytest.mark.parametrize("name", [*dp.activations.ACTIVATIONS, None])
 def test_dense_equals_dense_then_activation(name):
     whole = model_of(Dense(3, activation=name), seed=1)
     parts = model_of(Dense(3), Activation(name or "linear"), seed=1)
@@ -178,7 +178,13 @@ def test_an_assigned_variable_is_a_copy_both_ways():
     [
         Dense(3, "relu", use_bias=False, kernel_initializer="he_normal", kernel_regularizer="l2", name="d"),
         Dense(3, bias_initializer=dp.initializers.Constant(0.5), bias_regularizer=dp.regularizers.L1(0.1)),
+        Dense(2, dp.activations.celu.with_alpha(0.5)),
         Activation("tanh"),
+        Activation(dp.activations.elu.with_alpha(0.5)),
+        dp.layers.LeakyReLU(0.1),
+        dp.layers.ReLU(max_value=2.0),
+        dp.layers.ELU(0.5),
+        dp.layers.Softmax(),
         Dropout(0.25, seed=4),
         Flatten(name="flat"),
         dp.Input(shape=(3, 4)),

@@ -113,12 +113,25 @@ def test_dense_merges_with_its_bias_and_activation() -> None:
     assert [op.inputs[2] != ABSENT for op in plan.spans["forward"]] == [True, False, True]
 
 
-def test_an_activation_whose_input_is_read_elsewhere_stays_apart() -> None:
-    """The matched loss is computed from what goes into the sigmoid, so that must be kept."""
+def test_an_activation_whose_input_is_read_elsewhere_keeps_it() -> None:
+    """The matched loss is computed from what goes into the sigmoid."""
     plan = compiled([Dense(1, "sigmoid")], "binary_crossentropy").plan
-    assert kinds(plan, "forward") == ["dense", "activation"]
+    (dense,) = plan.spans["forward"]
     (loss,) = (op for op in plan.spans["loss"] if op.kind == "loss")
-    assert loss.inputs[3] == plan.spans["forward"][0].outputs[0]
+    assert (dense.function, loss.inputs[3]) == ("sigmoid", dense.outputs[1])
+
+
+@pytest.mark.parametrize(("activation", "keeps"), [("gelu", True), ("silu", True), ("softplus", False)])
+def test_training_keeps_what_the_derivative_reads(activation: str, keeps: bool) -> None:
+    plan = compiled([Dense(4, activation), Dense(1)]).plan
+    dense, gradient = plan.spans["forward"][0], plan.spans["backward"][0]
+    assert len(dense.outputs) == 1 + keeps
+    assert gradient.inputs[2] == dense.outputs[-1]
+
+
+def test_prediction_keeps_nothing() -> None:
+    model = dp.Sequential([dp.Input((3,)), Dense(4, "gelu"), Dense(1)])
+    assert [len(op.outputs) for op in model.plan.spans["forward"]] == [1, 1]
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,8 @@ def allowed(tolerance: dict[str, float], weights: Arrays) -> float:
     return float(tolerance["symmetry"] * np.finfo(np.float64).eps * (1 + np.abs(weights[2]).sum(axis=0).max()))
 
 
-@pytest.mark.parametrize("activation", ["linear", "relu", "sigmoid", "tanh", "softmax"])
+# All but the one that takes small rounding errors to large outputs.
+@pytest.mark.parametrize("activation", [name for name in dp.activations.ACTIVATIONS if name != "exponential"])
 def test_permuting_hidden_units_leaves_predictions_unchanged(activation: str, tolerance: dict[str, float]) -> None:
     @TABLE
     @given(networks())

@@ -19,14 +19,6 @@ inline T row_factor(const LossRows<T>& a, size_t r) {
   return a.scale * a.weight[r];
 }
 
-template <class T>
-inline Vec<T> row_maximum(const T* z, size_t n) {
-  const Vec<T> lowest = broadcast(-static_cast<T>(__builtin_inf()));
-  Lanes16<T> largest(lowest[0]);
-  for (size_t j = 0; j < n; j += kLanes<T>) largest.raise(j, select<T>(before<T>(j, n), load(z + j), lowest));
-  return largest.maximum();
-}
-
 // The first column with the largest value.
 template <class T>
 inline size_t argmax(const T* p, size_t n) {

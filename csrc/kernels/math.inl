@@ -241,16 +241,28 @@ inline Vec<T> tanh(Vec<T> x) {
   return value<T>(bits<T>(select<T>(a > broadcast(C::kTanhSmall), large, small)) | sign<T>(x));
 }
 
-// With e = exp(-|x|) and q = e / (1 + e): 1 - q, for x < 0 e - e q, where e never overflows and a small result keeps
-// its digits. (q equals e - e q, but would have the rounding of 1 + e and of the quotient in full: 2.3 ulps.)
+// sigmoid(x) and sigmoid(-x). With e = exp(-|x|) and q = e / (1 + e) the larger is 1 - q and the smaller e - e q, where
+// e never overflows and a small result keeps its digits. (q equals e - e q, but would have the rounding of 1 + e and of
+// the quotient in full: 2.3 ulps.)
+template <class T>
+struct Logistic {
+  using C = MathConstants<T>;
+  Vec<T> up, down;
+
+  explicit Logistic(Vec<T> x) {
+    const Vec<T> one = broadcast(T(1));
+    const Reduced<T, C::kBias> a(-min(broadcast(C::kExpZero), abs<T>(x)));
+    const Vec<T> e = exp_polynomial<T>(a.r) * value<T>(a.exponent()), q = e / (e + one);
+    const Mask<T> negative = x < Vec<T>{};
+    const Vec<T> whole = select<T>(negative, e, one), other = select<T>(negative, one, e);
+    up = fma(-whole, q, whole);
+    down = fma(-other, q, other);
+  }
+};
+
 template <class T>
 inline Vec<T> sigmoid(Vec<T> x) {
-  using C = MathConstants<T>;
-  const Vec<T> one = broadcast(T(1));
-  const Reduced<T, C::kBias> a(-min(broadcast(C::kExpZero), abs<T>(x)));
-  const Vec<T> e = exp_polynomial<T>(a.r) * value<T>(a.exponent()), q = e / (e + one);
-  const Vec<T> whole = select<T>(x < Vec<T>{}, e, one);
-  return fma(-whole, q, whole);
+  return Logistic<T>(x).up;
 }
 
 // A polynomial for small x, 1 - erfc(x) beyond, with the logarithm of erfc as a polynomial.

@@ -10,7 +10,28 @@ namespace deltaprop {
 using std::size_t;
 
 // Adding a function: one word here, in the same place in plan.cpp's names, and in the table at the end of kernels.cpp.
-enum class Activation { linear, relu, sigmoid, tanh, count };
+enum class Activation {
+  linear,
+  relu,
+  sigmoid,
+  tanh,
+  step,
+  sign,
+  leaky_relu,
+  relu6,
+  hard_tanh,
+  hard_sigmoid,
+  elu,
+  selu,
+  celu,
+  gelu,
+  gelu_tanh,
+  silu,
+  softplus,
+  softsign,
+  exponential,
+  count
+};
 enum class Loss {
   mse,
   mae,
@@ -125,6 +146,14 @@ struct Dropout {
   std::uint32_t seed, op;
 };
 
+// On spans; alpha is the activation's constant, and s what its derivatives read: the output a, or the input z.
+template <class T>
+struct ActivationKernels {
+  void (*value)(const T* z, T* a, size_t n, T alpha);
+  void (*grad)(const T* da, const T* s, T* dz, size_t n, T alpha);       // da times the first derivative
+  void (*curvature)(const T* da, const T* s, T* dz, size_t n, T alpha);  // da times the second
+};
+
 // Spans are whole units long; matrices of rows have strides of whole units.
 template <class T>
 struct Kernels {
@@ -140,11 +169,11 @@ struct Kernels {
   void (*add_rows)(const T* dy, size_t dy_stride, size_t rows, size_t n, T* g, bool accumulate);
   void (*transpose)(const T* w, size_t w_stride, size_t rows, size_t n, T* t, size_t t_stride);
 
-  void (*activation[size(Activation::count)])(const T* z, T* a, size_t n);
-  // s is what the derivative reads: the output a, or the input z.
-  void (*activation_grad[size(Activation::count)])(const T* da, const T* s, T* dz, size_t n);
+  ActivationKernels<T> activation[size(Activation::count)];
   void (*softmax)(const T* z, T* p, size_t n);  // one row; padding becomes zero
   void (*softmax_grad)(const T* dp, const T* p, T* dz, size_t n);
+  void (*log_softmax)(const T* z, T* a, size_t n);
+  void (*log_softmax_grad)(const T* da, const T* a, T* dz, size_t n);
   void (*dropout)(const Dropout<T>&);
   void (*dropout_grad)(const T* dy, const std::uint8_t* mask, T scale, T* dx, size_t n);
 

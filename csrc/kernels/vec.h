@@ -227,4 +227,12 @@ struct Lanes16 {
   }
 };
 
+template <class T>
+inline Vec<T> row_maximum(const T* z, size_t n) {
+  const Vec<T> lowest = broadcast(-static_cast<T>(__builtin_inf()));
+  Lanes16<T> largest(lowest[0]);
+  for (size_t j = 0; j < n; j += kLanes<T>) largest.raise(j, select<T>(before<T>(j, n), load(z + j), lowest));
+  return largest.maximum();
+}
+
 }  // namespace

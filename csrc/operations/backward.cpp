@@ -6,14 +6,22 @@ namespace {
 
 template <class T>
 void activation_grad(const Case<T>& c) {
-  const auto f = c.kernels.activation_grad[static_cast<size_t>(c.op.function)];
-  c.each_row([&](size_t r) { f(c.row(c.in(0), r), c.row(c.in(1), r), c.row(c.out(0), r), c.padded(c.out(0))); });
+  const auto f = c.kernels.activation[static_cast<size_t>(c.op.function)].grad;
+  const T alpha = static_cast<T>(c.op.constant());
+  c.each_row([&](size_t r) { f(c.row(c.in(0), r), c.row(c.in(1), r), c.row(c.out(0), r), c.padded(c.out(0)), alpha); });
 }
 
 template <class T>
 void softmax_grad(const Case<T>& c) {
   c.each_row([&](size_t r) {
     c.kernels.softmax_grad(c.row(c.in(0), r), c.row(c.in(1), r), c.row(c.out(0), r), c.buffer(c.out(0)).width());
+  });
+}
+
+template <class T>
+void log_softmax_grad(const Case<T>& c) {
+  c.each_row([&](size_t r) {
+    c.kernels.log_softmax_grad(c.row(c.in(0), r), c.row(c.in(1), r), c.row(c.out(0), r), c.buffer(c.out(0)).width());
   });
 }
 
@@ -40,6 +48,7 @@ template <class T>
 void dense_grad_x(const Case<T>& c) {
   const Packed<T>& w = c.variable(c.in(1)).backward();
   const auto function = static_cast<Activation>(c.op.function);
+  const auto grad = c.kernels.activation[size(function)].grad;
   each_product_rows(w.panels.count, c.at.rows, c.kernels.tile_rows, c.team, [&](size_t p, size_t from, size_t to) {
     const size_t column = w.panels.first(p);
     Product<T> product{};
@@ -60,7 +69,7 @@ void dense_grad_x(const Case<T>& c) {
     if (function == Activation::linear || function == Activation::relu) return;
     for (size_t r = from; r < to; ++r) {
       T* dx = c.row(c.out(0), r) + column;
-      c.kernels.activation_grad[size(function)](dx, c.row(c.in(2), r) + column, dx, product.width);
+      grad(dx, c.row(c.in(2), r) + column, dx, product.width, static_cast<T>(c.op.constant()));
     }
   });
 }
@@ -83,6 +92,7 @@ Operation<T> backward_operation(Kind kind) {
   switch (kind) {
     case Kind::activation_grad: return activation_grad<T>;
     case Kind::softmax_grad: return softmax_grad<T>;
+    case Kind::log_softmax_grad: return log_softmax_grad<T>;
     case Kind::dropout_grad: return dropout_grad<T>;
     case Kind::dense_grad_w: return dense_grad_w<T>;
     case Kind::bias_grad: return bias_grad<T>;

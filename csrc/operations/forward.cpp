@@ -4,18 +4,27 @@
 namespace deltaprop {
 namespace {
 
+// Where a dense layer's product goes: to what keeps the activation's input, or, where nobody reads that, in the place
+// of the output. Predictions keep nothing.
+template <class T>
+int kept_input(const Case<T>& c) {
+  return c.out(1) >= 0 && c.place(c.out(1)).data ? c.out(1) : c.out(0);
+}
+
 template <class T>
 void narrow_dense(const Case<T>& c) {
   const Packed<T>& w = c.variable(c.in(1)).main();
   const auto function = static_cast<Activation>(c.op.function);
+  const auto activate = c.kernels.activation[size(function)].value;
+  const int z = kept_input(c);
   each_rows(c.at.rows, c.kernels.tile_rows, c.team, [&](size_t from, size_t to) {
     NarrowProduct<T> product{};
     product.x = c.row(c.in(0), from);
     product.w = w.data;
     product.bias = c.in(2) < 0 ? nullptr : c.variable(c.in(2)).main().data;
-    product.y = c.row(c.out(0), from);
+    product.y = c.row(z, from);
     product.x_stride = c.place(c.in(0)).stride;
-    product.y_stride = c.place(c.out(0)).stride;
+    product.y_stride = c.place(z).stride;
     product.rows = to - from;
     product.depth = w.columns;
     product.n = w.depth;
@@ -24,7 +33,7 @@ void narrow_dense(const Case<T>& c) {
     c.kernels.narrow_product(product);
     if (function == Activation::linear || function == Activation::relu) return;
     for (size_t r = from; r < to; ++r)
-      c.kernels.activation[size(function)](c.row(c.out(0), r), c.row(c.out(0), r), c.padded(c.out(0)));
+      activate(c.row(z, r), c.row(c.out(0), r), c.padded(c.out(0)), static_cast<T>(c.op.constant()));
   });
 }
 
@@ -33,6 +42,8 @@ void dense(const Case<T>& c) {
   if (c.variable(c.in(1)).narrow()) return narrow_dense(c);
   const Packed<T>& w = c.variable(c.in(1)).forward();
   const auto function = static_cast<Activation>(c.op.function);
+  const auto activate = c.kernels.activation[size(function)].value;
+  const int z = kept_input(c);
   const T* bias = c.in(2) < 0 ? nullptr : c.variable(c.in(2)).main().data;
   each_product_rows(w.panels.count, c.at.rows, c.kernels.tile_rows, c.team, [&](size_t p, size_t from, size_t to) {
     const size_t column = w.panels.first(p);
@@ -41,18 +52,16 @@ void dense(const Case<T>& c) {
     product.x_stride = c.place(c.in(0)).stride;
     product.w = w.panel(p);
     product.bias = bias ? bias + column : nullptr;
-    product.y = c.row(c.out(0), from) + column;
-    product.y_stride = c.place(c.out(0)).stride;
+    product.y = c.row(z, from) + column;
+    product.y_stride = c.place(z).stride;
     product.rows = to - from;
     product.depth = w.depth;
     product.width = w.panels.width(p);
     product.relu = function == Activation::relu;
     c.kernels.product(product);
     if (function == Activation::linear || function == Activation::relu) return;
-    for (size_t r = from; r < to; ++r) {  // while they are in the L1 cache
-      T* y = c.row(c.out(0), r) + column;
-      c.kernels.activation[size(function)](y, y, product.width);
-    }
+    for (size_t r = from; r < to; ++r)  // while they are in the L1 cache
+      activate(c.row(z, r) + column, c.row(c.out(0), r) + column, product.width, static_cast<T>(c.op.constant()));
   });
 }
 
@@ -64,13 +73,20 @@ void add_bias(const Case<T>& c) {
 
 template <class T>
 void activation(const Case<T>& c) {
-  const auto f = c.kernels.activation[static_cast<size_t>(c.op.function)];
-  c.each_row([&](size_t r) { f(c.row(c.in(0), r), c.row(c.out(0), r), c.padded(c.out(0))); });
+  const auto f = c.kernels.activation[static_cast<size_t>(c.op.function)].value;
+  const T alpha = static_cast<T>(c.op.constant());
+  c.each_row([&](size_t r) { f(c.row(c.in(0), r), c.row(c.out(0), r), c.padded(c.out(0)), alpha); });
 }
 
 template <class T>
 void softmax(const Case<T>& c) {
   c.each_row([&](size_t r) { c.kernels.softmax(c.row(c.in(0), r), c.row(c.out(0), r), c.buffer(c.out(0)).width()); });
+}
+
+template <class T>
+void log_softmax(const Case<T>& c) {
+  c.each_row(
+      [&](size_t r) { c.kernels.log_softmax(c.row(c.in(0), r), c.row(c.out(0), r), c.buffer(c.out(0)).width()); });
 }
 
 template <class T>
@@ -108,6 +124,7 @@ Operation<T> forward_operation(Kind kind) {
     case Kind::add_bias: return add_bias<T>;
     case Kind::activation: return activation<T>;
     case Kind::softmax: return softmax<T>;
+    case Kind::log_softmax: return log_softmax<T>;
     case Kind::dropout: return dropout<T>;
     default: return nullptr;
   }

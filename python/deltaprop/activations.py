@@ -1,12 +1,18 @@
-"""Activation functions, and what derivatives read; the arithmetic is in the kernels and textbook.py."""
+"""Activation functions: formulas and what derivatives read; the arithmetic is in the kernels and the textbook."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from typing import Any
 
 from .utils import choose
 
-__all__ = ["get", "linear", "relu", "sigmoid", "softmax", "tanh"]
+__all__ = [
+    "Activation", "celu", "elu", "exponential", "gelu", "gelu_tanh", "get", "hard_sigmoid", "hard_tanh",
+    "leaky_relu", "linear", "log_softmax", "relu", "relu6", "selu", "serialize", "sigmoid", "sign", "silu",
+    "softmax", "softplus", "softsign", "step", "swish", "tanh",
+]  # fmt: skip
 
 
 class Activation:
@@ -16,35 +22,87 @@ class Activation:
     ----------
     name : str
         As Keras spells it.
-    reads : {"output", "input"}
+    reads : {"output", "input", "nothing"}
         What the derivative is computed from. An activation whose derivative reads the input keeps
-        its input until the backward pass; the others run in place.
+        its input until the backward pass; the others run in place. One whose derivative is zero
+        wherever it exists reads nothing, and only predicts.
     formula : str
-        For the printed plan and the documentation.
+        For the documentation; `a` is what goes in.
+    alpha : float, optional
+        The function's constant, where it has one; `with_alpha` gives the function with another.
+    rowwise : bool
+        Whether an output depends on the whole row, as with softmax.
+
+    Examples
+    --------
+    >>> import deltaprop as dp
+    >>> dp.layers.Dense(8, activation=dp.activations.leaky_relu.with_alpha(0.1)).activation
+    <activation leaky_relu: a if a > 0 else alpha a, alpha = 0.1>
     """
 
-    __slots__ = ("formula", "name", "reads")
+    __slots__ = ("alpha", "formula", "name", "reads", "rowwise")
 
-    def __init__(self, name: str, reads: str, formula: str) -> None:
+    def __init__(
+        self, name: str, reads: str, formula: str, alpha: float | None = None, *, rowwise: bool = False
+    ) -> None:
         self.name = name
         self.reads = reads
         self.formula = formula
+        self.alpha = alpha
+        self.rowwise = rowwise
+
+    @property
+    def constants(self) -> tuple[float, ...]:
+        """The attributes of its operations in a plan."""
+        return () if self.alpha is None else (self.alpha,)
+
+    def with_alpha(self, alpha: float) -> Activation:
+        """Return the same function with another constant.
+
+        Raises
+        ------
+        ValueError
+            If the function has none, or for anything but a positive number.
+        """
+        if self.alpha is None:
+            raise ValueError(f"{self.name} has no constant, received {alpha!r} for one.")
+        number = isinstance(alpha, (int, float)) and not isinstance(alpha, bool)
+        if not number or not 0 < alpha < math.inf:
+            raise ValueError(f"the constant of {self.name} must be a positive number, received {alpha!r}.")
+        return Activation(self.name, self.reads, self.formula, float(alpha), rowwise=self.rowwise)
 
     def __repr__(self) -> str:
-        return f"<activation {self.name}: {self.formula}>"
+        constant = "" if self.alpha is None else f", alpha = {self.alpha:g}"
+        return f"<activation {self.name}: {self.formula}{constant}>"
 
 
 linear = Activation("linear", "output", "a")
 relu = Activation("relu", "output", "max(0, a)")
 sigmoid = Activation("sigmoid", "output", "1 / (1 + exp(-a))")
 tanh = Activation("tanh", "output", "tanh(a)")
-softmax = Activation("softmax", "output", "exp(a_k) / sum_j exp(a_j)")
+step = Activation("step", "nothing", "1 if a > 0 else 0")
+sign = Activation("sign", "nothing", "1 if a >= 0 else -1")
+leaky_relu = Activation("leaky_relu", "output", "a if a > 0 else alpha a", 0.2)
+relu6 = Activation("relu6", "output", "min(max(0, a), alpha)", 6.0)
+hard_tanh = Activation("hard_tanh", "output", "min(max(-1, a), 1)")
+hard_sigmoid = Activation("hard_sigmoid", "output", "min(max(0, a + 3), 6) / 6")
+elu = Activation("elu", "output", "a if a > 0 else alpha (exp(a) - 1)", 1.0)
+selu = Activation("selu", "output", "1.0507 (a if a > 0 else 1.6733 (exp(a) - 1))")
+celu = Activation("celu", "output", "a if a > 0 else alpha (exp(a / alpha) - 1)", 1.0)
+gelu = Activation("gelu", "input", "a (1 + erf(a / sqrt(2))) / 2")
+gelu_tanh = Activation("gelu_tanh", "input", "a (1 + tanh(sqrt(2 / pi) (a + 0.044715 a^3))) / 2")
+silu = swish = Activation("silu", "input", "a / (1 + exp(-a))")
+softplus = Activation("softplus", "output", "ln(1 + exp(a))")
+softsign = Activation("softsign", "output", "a / (1 + |a|)")
+exponential = Activation("exponential", "output", "exp(a)")
+softmax = Activation("softmax", "output", "exp(a_k) / sum_j exp(a_j)", rowwise=True)
+log_softmax = Activation("log_softmax", "output", "a_k - ln sum_j exp(a_j)", rowwise=True)
 
-ACTIVATIONS = {a.name: a for a in (linear, relu, sigmoid, tanh, softmax)}
+ACTIVATIONS = {a.name: a for a in list(globals().values()) if isinstance(a, Activation)}
 
 
-def get(identifier: str | Activation | Callable[..., object] | None) -> Activation:
-    """Return the activation that a name stands for; None is linear.
+def get(identifier: str | Activation | dict[str, Any] | Callable[..., object] | None) -> Activation:
+    """Return the activation that a name, or what `serialize` returned, stands for; None is linear.
 
     Raises
     ------
@@ -55,4 +113,13 @@ def get(identifier: str | Activation | Callable[..., object] | None) -> Activati
         return linear
     if isinstance(identifier, Activation):
         return identifier
-    return choose("activation", identifier, ACTIVATIONS)
+    if isinstance(identifier, dict) and set(identifier) == {"name", "alpha"}:
+        return get(identifier["name"]).with_alpha(identifier["alpha"])
+    return choose("activation", identifier, {**ACTIVATIONS, "swish": swish})
+
+
+def serialize(activation: Activation) -> str | dict[str, Any]:
+    """Return the name, with the constant where it is not the usual one, ready for JSON."""
+    if activation.alpha == ACTIVATIONS[activation.name].alpha:
+        return activation.name
+    return {"name": activation.name, "alpha": activation.alpha}

@@ -26,7 +26,10 @@ def _wrap(function: str, argument: str) -> str:
 
 def _dense(op: Op, i: list[str], o: list[str]) -> str:
     bias = f" + {i[2]}" if i[2] else ""
-    return f"{o[0]} = {_wrap(op.function, f'{i[0]} {i[1]}{bias}')}"
+    product = f"{i[0]} {i[1]}{bias}"
+    if o[1:]:
+        return f"{o[0]} = {op.function}({o[1]}),  {o[1]} = {product}"
+    return f"{o[0]} = {_wrap(op.function, product)}"
 
 
 def _loss(op: Op, i: list[str], o: list[str]) -> str:
@@ -77,12 +80,14 @@ _EQUATIONS: dict[str, Callable[[Op, list[str], list[str]], str]] = {
     "add_bias": lambda op, i, o: f"{o[0]} = {i[0]} + {i[1]}",
     "activation": lambda op, i, o: f"{o[0]} = {op.function}({i[0]})",
     "softmax": lambda op, i, o: f"{o[0]} = softmax({i[0]})",
+    "log_softmax": lambda op, i, o: f"{o[0]} = {i[0]} - ln sum exp({i[0]})",
     "dropout": lambda op, i, o: f"{o[0]} = {i[0]} * {o[1]} / {1 - op.attributes[0]:g}",
     "loss": _loss,
     "reduce": lambda op, i, o: f"{o[0]} += sum of {i[0]}{f' {i[1]}' if i[1:] and i[1] else ''}",
     "penalty": _penalty,
     "activation_grad": lambda op, i, o: f"{o[0]} = {i[0]} * {op.function}'({i[1]})",
     "softmax_grad": lambda op, i, o: f"{o[0]} = {i[1]} * ({i[0]} - {i[0]}.{i[1]})",
+    "log_softmax_grad": lambda op, i, o: f"{o[0]} = {i[0]} - exp({i[1]}) sum of {i[0]}",
     "dropout_grad": lambda op, i, o: f"{o[0]} = {i[0]} * {i[1]} / {1 - op.attributes[0]:g}",
     "dense_grad_w": _dense_grad_w,
     "bias_grad": lambda op, i, o: f"{o[0]} = sum of the rows of {i[0]}",
@@ -122,6 +127,6 @@ def render(plan: Plan) -> str:
             equation = _EQUATIONS[op.kind](op, names(op.inputs), names(op.outputs))
             shapes = _shapes(plan, op)
             lines.append(
-                f"{span if k == 0 else '':<10}{word:<21}{equation}{f'   {shapes}' if shapes else ''}"
+                f"{span if k == 0 else '':<10}{word + ' ':<21}{equation}{f'   {shapes}' if shapes else ''}"
             )
     return "\n".join(lines)

@@ -93,11 +93,15 @@ def _merge_dense(rewriter: _Rewriter, dense: Op) -> None:
         dense.inputs = (*dense.inputs[:2], bias.inputs[1])
         dense.outputs = bias.outputs
         rewriter.drop(bias)
-    activation = rewriter.only_reader(dense.outputs[0], "forward", "activation")
-    if activation is not None:
-        dense.function = activation.function
-        dense.outputs = activation.outputs
-        rewriter.drop(activation)
+    z = dense.outputs[0]
+    readers = [op for op in rewriter.plan.ops if z in op.inputs]
+    activation = next((op for op in readers if op.kind == "activation"), None)
+    if activation is None or z in rewriter.plan.outputs:
+        return
+    # What a derivative or a matched loss reads beside the activation is kept.
+    dense.outputs = (*activation.outputs, z) if len(readers) > 1 else activation.outputs
+    dense.function, dense.attributes = activation.function, activation.attributes
+    rewriter.drop(activation)
 
 
 def _merge_update(rewriter: _Rewriter, update: Op) -> None:
@@ -123,7 +127,7 @@ def _merge_activation_grad(rewriter: _Rewriter, grad: Op) -> None:
     derivative = rewriter.only_reader(grad.outputs[0], "backward", "activation_grad")
     if derivative is None:
         return
-    grad.function = derivative.function
+    grad.function, grad.attributes = derivative.function, derivative.attributes
     grad.inputs = (*grad.inputs[:2], derivative.inputs[1])
     grad.outputs = derivative.outputs
     rewriter.drop(derivative)

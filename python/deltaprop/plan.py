@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import _core
+from . import _core, activations
+from .activations import ACTIVATIONS
 from .layers import Activation, Dense, Dropout, Flatten, InputLayer, Layer, Shape
 from .losses import Loss
 from .metrics import Metric
@@ -74,6 +75,8 @@ class Plan:
         Buffers; ``weights[i]`` holds the sample weights of ``targets[i]``.
     objective : list of int
         The counters whose sum is minimised.
+    obstacle : str
+        Why the network cannot be trained, and what would do; empty where it can.
     metrics : list of (str, int)
         Names and counters of what is reported beside the loss.
     variables : dict of int to Variable
@@ -88,6 +91,7 @@ class Plan:
         self.weights: list[int] = []
         self.outputs: list[int] = []
         self.objective: list[int] = []
+        self.obstacle = ""
         self.metrics: list[tuple[str, int]] = []
         self.variables: dict[int, Variable] = {}
 
@@ -162,16 +166,16 @@ class Builder:
             self.plan.variables[number] = variable
         return self.parameters[variable]
 
-    def activate(self, span: str, function: str, z: int) -> int:
+    def activate(self, span: str, activation: activations.Activation, z: int) -> int:
         """Add an activation of its own and return its output."""
-        if function == "linear":
+        if activation is activations.linear:
             return z
-        if function == "softmax":
-            p = self.rows("activation", z, self.name("p"))
-            self.emit(span, "softmax", (z,), (p,))
-            return p
-        a = self.rows("activation", z, self.name("a"))
-        self.emit(span, "activation", (z,), (a,), function=function)
+        a = self.rows("activation", z, self.name("p" if activation is activations.softmax else "a"))
+        if activation.rowwise:
+            self.emit(span, activation.name, (z,), (a,))
+        else:
+            constants = activation.constants
+            self.emit(span, "activation", (z,), (a,), function=activation.name, attributes=constants)
         return a
 
 
@@ -188,11 +192,11 @@ def _lower_dense(builder: Builder, layer: Dense, x: int) -> int:
         product, z = z, builder.rows("activation", z, builder.plan.buffers[z].name)
         builder.plan.buffers[product].name += "'"
         builder.emit("forward", "add_bias", (product, b), (z,))
-    return builder.activate("forward", layer.activation.name, z)
+    return builder.activate("forward", layer.activation, z)
 
 
 def _lower_activation(builder: Builder, layer: Activation, x: int) -> int:
-    return builder.activate("forward", layer.activation.name, x)
+    return builder.activate("forward", layer.activation, x)
 
 
 def _lower_dropout(builder: Builder, layer: Dropout, x: int) -> int:
@@ -238,7 +242,8 @@ def _lower_measure(
 
 def _probabilities(builder: Builder, function: str, logits: int) -> int:
     """Return the probabilities that a cross-entropy wants instead of its logits."""
-    return builder.activate("loss", "sigmoid" if function == "binary_crossentropy" else "softmax", logits)
+    binary = function == "binary_crossentropy"
+    return builder.activate("loss", activations.sigmoid if binary else activations.softmax, logits)
 
 
 def _penalties(layers: list[Layer]) -> list[tuple[Variable, float, float]]:
@@ -250,17 +255,17 @@ def _penalties(layers: list[Layer]) -> list[tuple[Variable, float, float]]:
 
 
 def _activation_grad(builder: Builder, op: Op, dy: int) -> int:
-    from .activations import ACTIVATIONS
-
     reads = op.outputs[0] if ACTIVATIONS[op.function].reads == "output" else op.inputs[0]
     dz = builder.rows("delta", dy, "d" + builder.plan.buffers[op.inputs[0]].name)
-    builder.emit("backward", "activation_grad", (dy, reads), (dz,), function=op.function)
+    builder.emit(
+        "backward", "activation_grad", (dy, reads), (dz,), function=op.function, attributes=op.attributes
+    )
     return dz
 
 
-def _softmax_grad(builder: Builder, op: Op, dy: int) -> int:
+def _rowwise_grad(builder: Builder, op: Op, dy: int) -> int:
     dz = builder.rows("delta", dy, "d" + builder.plan.buffers[op.inputs[0]].name)
-    builder.emit("backward", "softmax_grad", (dy, op.outputs[0]), (dz,))
+    builder.emit("backward", f"{op.kind}_grad", (dy, op.outputs[0]), (dz,))
     return dz
 
 
@@ -282,7 +287,8 @@ _GRADIENTS: dict[str, Callable[[Builder, Op, int], int]] = {
     "add_bias": lambda builder, op, dy: dy,
     "dense": _dense_grad_x,
     "dropout": _dropout_grad,
-    "softmax": _softmax_grad,
+    "log_softmax": _rowwise_grad,
+    "softmax": _rowwise_grad,
 }
 
 
@@ -293,6 +299,17 @@ def _needs_gradient(plan: Plan, ops: list[Op]) -> set[int]:
         if needs.intersection(op.inputs):
             needs.update(op.outputs[:1])
     return needs
+
+
+def _obstacle(ops: list[Op], needs: set[int]) -> str:
+    """Return why no gradient reaches what a trainable variable lies upstream of; empty if it does."""
+    for op in ops:
+        if op.kind == "activation" and ACTIVATIONS[op.function].reads == "nothing" and op.inputs[0] in needs:
+            return (
+                f"the derivative of {op.function!r} is 0, so nothing before it can be trained by gradients; "
+                f"train with a smooth activation such as 'sigmoid' or 'tanh', or freeze the layers before it."
+            )
+    return ""
 
 
 def _lower_backward(builder: Builder, ops: list[Op], prediction: int, delta: int) -> dict[int, int]:
@@ -393,7 +410,9 @@ def lower(
     if getattr(loss, "from_logits", False):
         prediction = _probabilities(builder, loss.function, output)
     ops = plan.spans["forward"] + plan.spans["loss"]
-    trains = optimizer is not None and prediction in _needs_gradient(plan, ops)
+    needs = _needs_gradient(plan, ops)
+    plan.obstacle = _obstacle(ops, needs)
+    trains = optimizer is not None and prediction in needs and not plan.obstacle
     delta = builder.rows("delta", prediction, "d" + plan.buffers[prediction].name) if trains else ABSENT
     plan.objective.append(
         _lower_measure(builder, loss.function, prediction, target, weight, False, delta=delta)

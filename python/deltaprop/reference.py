@@ -10,7 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from .plan import ABSENT, Op, Plan
-from .textbook import ACTIVATIONS, DERIVATIVES, LOSSES, UPDATES, philox, softmax
+from .textbook import LOSSES, UPDATES, philox
+from .textbook_activations import (
+    ACTIVATIONS,
+    log_softmax,
+    log_softmax_grad,
+    softmax,
+    softmax_grad,
+)
 
 __all__ = ["ReferenceExecutor"]
 
@@ -49,16 +56,33 @@ class ReferenceExecutor:
         z = self.values[x] @ self.values[w]
         if b != ABSENT:
             z = z + self.values[b]
-        self.values[op.outputs[0]] = ACTIVATIONS[op.function](z)
+        if op.outputs[1:]:
+            self.values[op.outputs[1]] = z
+        self.values[op.outputs[0]] = self._activated(op, z)
+
+    def _activated(self, op: Op, z: Array) -> Array:
+        value = ACTIVATIONS[op.function].value(z, self._constant(op))
+        return np.asarray(value, dtype=self.dtype)
+
+    def _slope(self, op: Op, s: Array) -> Array:
+        derivative = ACTIVATIONS[op.function].derivative
+        assert derivative is not None
+        return np.asarray(derivative(s, self._constant(op)), dtype=self.dtype)
+
+    def _constant(self, op: Op) -> float:
+        return op.attributes[0] if op.attributes else 0.0
 
     def _add_bias(self, op: Op) -> None:
         self.values[op.outputs[0]] = self.values[op.inputs[0]] + self.values[op.inputs[1]]
 
     def _activation(self, op: Op) -> None:
-        self.values[op.outputs[0]] = ACTIVATIONS[op.function](self.values[op.inputs[0]])
+        self.values[op.outputs[0]] = self._activated(op, self.values[op.inputs[0]])
 
     def _softmax(self, op: Op) -> None:
         self.values[op.outputs[0]] = softmax(self.values[op.inputs[0]])
+
+    def _log_softmax(self, op: Op) -> None:
+        self.values[op.outputs[0]] = log_softmax(self.values[op.inputs[0]])
 
     def _dropout(self, op: Op) -> None:
         x = self.values[op.inputs[0]]
@@ -105,11 +129,13 @@ class ReferenceExecutor:
 
     def _activation_grad(self, op: Op) -> None:
         dy, s = (self.values[b] for b in op.inputs)
-        self.values[op.outputs[0]] = dy * DERIVATIVES[op.function](s)
+        self.values[op.outputs[0]] = dy * self._slope(op, s)
 
     def _softmax_grad(self, op: Op) -> None:
-        dp, p = (self.values[b] for b in op.inputs)
-        self.values[op.outputs[0]] = p * (dp - np.sum(dp * p, axis=1, keepdims=True))
+        self.values[op.outputs[0]] = softmax_grad(*(self.values[b] for b in op.inputs))
+
+    def _log_softmax_grad(self, op: Op) -> None:
+        self.values[op.outputs[0]] = log_softmax_grad(*(self.values[b] for b in op.inputs))
 
     def _dropout_grad(self, op: Op) -> None:
         dy, mask = (self.values[b] for b in op.inputs)
@@ -133,7 +159,7 @@ class ReferenceExecutor:
         dz, w, s = op.inputs
         self._put(op, op.outputs[0], self.values[dz] @ self.values[w].T, sum_of_batch=False)
         if op.function != "linear":
-            self.values[op.outputs[0]] = self.values[op.outputs[0]] * DERIVATIVES[op.function](self.values[s])
+            self.values[op.outputs[0]] = self.values[op.outputs[0]] * self._slope(op, self.values[s])
 
     def _penalty_grad(self, op: Op) -> None:
         if self.first_row > 0:

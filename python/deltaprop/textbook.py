@@ -1,4 +1,4 @@
-"""Activations, losses, updates and random bits in NumPy, a small function each: the kernels' measure."""
+"""Losses, updates and random bits in NumPy, a small function each; textbook_activations.py has the activations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ACTIVATIONS", "DERIVATIVES", "LOSSES", "UPDATES", "philox", "softmax"]
+__all__ = ["LOSSES", "UPDATES", "philox"]
 
 Array = npt.NDArray[Any]
 
@@ -37,35 +37,6 @@ def philox(counter: Sequence[Any], key: tuple[int, int]) -> list[Array]:
         c0, c1, c2, c3 = high1 ^ c1 ^ np.uint64(k0), p1 & mask, high0 ^ c3 ^ np.uint64(k1), p0 & mask
         k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
     return [np.asarray(c, dtype=np.uint32) for c in (c0, c1, c2, c3)]
-
-
-# ---- activations: value, and derivative from what the activation reads
-
-
-def sigmoid(z: Array) -> Array:
-    """1 / (1 + exp(-z)), without overflow on either side."""
-    e = np.exp(-np.abs(z))
-    return np.asarray(np.where(z < 0, e, 1) / (1 + e))
-
-
-def softmax(z: Array) -> Array:
-    """exp(z - max z) / sum, by rows."""
-    e = np.exp(z - z.max(axis=1, keepdims=True))
-    return np.asarray(e / e.sum(axis=1, keepdims=True))
-
-
-ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "linear": lambda z: z,
-    "relu": lambda z: np.maximum(z, 0),
-    "sigmoid": sigmoid,
-    "tanh": np.tanh,
-}
-DERIVATIVES: dict[str, Callable[[Array], Array]] = {
-    "linear": np.ones_like,
-    "relu": lambda a: (a > 0).astype(a.dtype),
-    "sigmoid": lambda a: a * (1 - a),
-    "tanh": lambda a: 1 - a * a,
-}
 
 
 # ---- losses: (prediction, target, logits) -> value per row, its gradient by the prediction (or logits)

@@ -59,6 +59,11 @@ def _require_compiled(model: Sequential, verb: str) -> None:
         raise RuntimeError(f"call model.compile(optimizer=..., loss=...) before {verb}.")
 
 
+def _require_slopes(model: Sequential) -> None:
+    if model.plan.obstacle:
+        raise ValueError(model.plan.obstacle)
+
+
 def _build_for(model: Sequential, x: Any) -> Any:
     """Build a model that has not seen its input's shape yet."""
     if model.built:
@@ -195,6 +200,7 @@ def fit(
         )
         if not model.trainable_variables:
             raise ValueError("there is nothing to train: all variables are frozen.")
+        _require_slopes(model)
         epoch = _Epoch(model, train, batch, shuffle)
         progress = Progress(verbose, epochs, train.n)
         watchers.set_params({"verbose": progress.verbose, "epochs": epochs, "steps": epoch.steps})
@@ -335,6 +341,7 @@ def train_on_batch(
     _require_compiled(model, "train_on_batch")
     with model.gate:
         rows = _Rows(model, *_checked(model, _build_for(model, x), y, sample_weight, class_weight))
+        _require_slopes(model)
         epoch = _Epoch(model, rows, rows.n, shuffle=False)
         epoch.begin()
         outcome = epoch.run(0, 1, None)

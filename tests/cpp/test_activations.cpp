@@ -32,86 +32,193 @@ std::vector<T> inputs(size_t n) {
   return z;
 }
 
-long double exact(Activation f, long double z) {
+// A number with its first and second derivative: a formula in Jets states all three.
+struct Jet {
+  long double value, slope = 0, bend = 0;
+  Jet(long double value, long double slope = 0, long double bend = 0) : value(value), slope(slope), bend(bend) {}
+};
+
+// g(x), from g and its derivatives at the value of x.
+Jet chain(const Jet& x, long double g, long double dg, long double ddg) {
+  return {g, dg * x.slope, ddg * x.slope * x.slope + dg * x.bend};
+}
+Jet inverse(const Jet& x) { return chain(x, 1 / x.value, -1 / (x.value * x.value), 2 / std::pow(x.value, 3.0L)); }
+Jet operator+(const Jet& x, const Jet& y) { return {x.value + y.value, x.slope + y.slope, x.bend + y.bend}; }
+Jet operator*(const Jet& x, const Jet& y) {
+  return {x.value * y.value, x.slope * y.value + x.value * y.slope,
+          x.bend * y.value + 2 * x.slope * y.slope + x.value * y.bend};
+}
+Jet operator-(const Jet& x) { return -1 * x; }
+Jet operator/(const Jet& x, const Jet& y) {
+  const Jet quotient = x * inverse(y);
+  return {x.value / y.value, quotient.slope, quotient.bend};
+}
+Jet exp(const Jet& x) {
+  const long double e = std::exp(x.value);
+  return chain(x, e, e, e);
+}
+Jet expm1(const Jet& x) {
+  const long double e = std::exp(x.value);
+  return chain(x, std::expm1(x.value), e, e);
+}
+Jet log1p(const Jet& x) {
+  const long double d = 1 / (1 + x.value);
+  return chain(x, std::log1p(x.value), d, -d * d);
+}
+Jet tanh(const Jet& x) {
+  const long double t = std::tanh(x.value), d = (1 - t) * (1 + t);
+  return chain(x, t, d, -2 * t * d);
+}
+Jet erf(const Jet& x) {
+  const long double d = 2 / std::sqrt(std::acos(-1.0L)) * std::exp(-x.value * x.value);
+  return chain(x, std::erf(x.value), d, -2 * x.value * d);
+}
+Jet within(long double low, const Jet& x, long double high) { return x.value < low ? low : x.value > high ? high : x; }
+
+// The constant of the activations that have one.
+constexpr long double kAlpha = 0.75L;
+
+Jet exact(Activation f, const Jet& z) {
+  const bool positive = z.value > 0;
+  const long double infinity = std::numeric_limits<long double>::infinity();
   switch (f) {
-    case Activation::relu: return z < 0 ? 0 : z;
-    case Activation::sigmoid: return z < 0 ? std::exp(z) / (1 + std::exp(z)) : 1 / (1 + std::exp(-z));
-    case Activation::tanh: return std::tanh(z);
-    default: return z;
+    case Activation::linear: return z;
+    case Activation::relu: return within(0, z, infinity);
+    case Activation::sigmoid: return positive ? 1 / (1 + exp(-z)) : exp(z) / (1 + exp(z));
+    case Activation::tanh: return tanh(z);
+    case Activation::step: return positive ? 1 : z.value <= 0 ? 0 : z;
+    case Activation::sign: return z.value >= 0 ? 1 : z.value < 0 ? -1 : z;
+    case Activation::leaky_relu: return positive ? z : kAlpha * z;
+    case Activation::relu6: return within(0, z, kAlpha);
+    case Activation::hard_tanh: return within(-1, z, 1);
+    case Activation::hard_sigmoid: return within(0, z + 3, 6) / 6;
+    case Activation::elu: return positive ? z : kAlpha * expm1(z);
+    case Activation::selu: return 1.0507009873554804934L * (positive ? z : 1.6732632423543772848L * expm1(z));
+    case Activation::celu: return positive ? z : kAlpha * expm1(z / kAlpha);
+    case Activation::gelu: return z * (1 + erf(std::sqrt(0.5L) * z)) / 2;
+    case Activation::gelu_tanh: {
+      const Jet u = std::sqrt(2 / std::acos(-1.0L)) * (z + 0.044715L * (z * z * z));
+      return z * (1 + tanh(u)) / 2;
+    }
+    case Activation::silu: return z / (1 + exp(-z));
+    case Activation::softplus: return positive ? z + log1p(exp(-z)) : log1p(exp(z));
+    case Activation::softsign: return positive ? z / (1 + z) : z / (1 + -z);
+    case Activation::exponential: return exp(z);
+    case Activation::count: break;
   }
+  return 0;
 }
 
-// From the output a.
-long double exact_slope(Activation f, long double a) {
-  switch (f) {
-    case Activation::relu: return a > 0;
-    case Activation::sigmoid: return a * (1 - a);
-    case Activation::tanh: return (1 - a) * (1 + a);
-    default: return 1;
-  }
+bool reads_input(Activation f) { return f == Activation::gelu || f == Activation::gelu_tanh || f == Activation::silu; }
+
+bool piecewise_linear(Activation f) {
+  return f == Activation::linear || f == Activation::relu || (f >= Activation::step && f <= Activation::hard_sigmoid);
 }
+
+std::string name_of(size_t f) { return " activation " + std::to_string(f); }
 
 template <class T>
 void test_activation(const Kernels<T>& k) {
   const size_t n = 20 * check::unit<T>();
   const std::vector<T> z = inputs<T>(n);
   for (size_t f = 0; f < size(Activation::count); ++f) {
-    const std::string what = name(k) + " activation " + std::to_string(f);
+    const auto function = static_cast<Activation>(f);
+    const std::string what = name(k) + name_of(f);
     Matrix<T> in(1, n, n, 1), a(1, n, n, 3);
     in.assign(z.data(), n);
-    k.activation[f](in.data(), a.data(), n);
+    k.activation[f].value(in.data(), a.data(), n, T(kAlpha));
     check::that(a.untouched_outside(), what + ": written outside");
     {
       check::Close close(what);
-      const long double ulps = f == size(Activation::linear) || f == size(Activation::relu) ? 0.01L : 2.5L;
+      // The tails of gelu are differences of larger numbers.
+      const bool cancels = function == Activation::gelu || function == Activation::gelu_tanh;
+      const bool ours = function == Activation::sigmoid || function == Activation::tanh;
+      const long double ulps = piecewise_linear(function) ? 1 : ours ? 2.5L : 4;
       for (size_t j = 0; j < n; ++j) {
-        const long double y = exact(static_cast<Activation>(f), z[j]);
-        close.add(j, a.data()[j], y, ulps * std::abs(y) * check::epsilon<T>() + 2 * std::numeric_limits<T>::min());
+        long double y = exact(function, z[j]).value;
+        if (std::abs(y) > std::numeric_limits<T>::max()) y = std::copysign(kInf<T>, y);
+        const long double lost = cancels && std::abs(z[j]) < 30 ? std::abs(z[j]) : 0;
+        close.add(j, a.data()[j], y,
+                  (ulps * std::abs(y) + lost) * check::epsilon<T>() + 2 * std::numeric_limits<T>::min());
       }
     }
-    k.activation[f](in.data(), in.data(), n);
+    k.activation[f].value(in.data(), in.data(), n, T(kAlpha));
     check::that(check::same_bits(in.data(), a.data(), n), what + " in place");
 
     std::vector<T> peer(n);
-    check::peer(k).activation[f](z.data(), peer.data(), n);
+    check::peer(k).activation[f].value(z.data(), peer.data(), n, T(kAlpha));
+    for (T* values : {a.data(), peer.data()})  // which of two NaNs a product passes on is the compiler's choice
+      for (size_t j = 0; j < n; ++j) values[j] = std::isnan(values[j]) ? kNan<T> : values[j];
     check::that(check::same_bits(a.data(), peer.data(), n), what + ": other bits than on " + check::peer(k).isa);
   }
 }
 
-template <class T>
-void test_activation_grad(const Kernels<T>& k) {
+// The first derivative, or the second.
+template <class T, class Member>
+void test_derivative(const Kernels<T>& k, Member derivative, long double Jet::* of, const std::string& which) {
   const size_t n = 20 * check::unit<T>();
   check::Random random(3);
   for (size_t f = 0; f < size(Activation::count); ++f) {
-    const std::string what = name(k) + " gradient of activation " + std::to_string(f);
+    const std::string what = name(k) + " " + which + " derivative of" + name_of(f);
     const auto function = static_cast<Activation>(f);
-    std::vector<T> a(n), da = random.vector<T>(n, -3, 3);
-    for (size_t j = 0; j < n; ++j) a[j] = static_cast<T>(exact(function, random.uniform(-9, 9)));
-    a[0] = 0;
-    a[1] = 1;
-    a[2] = function == Activation::sigmoid ? T{1} : -T{0};
+    const auto kernel = k.activation[f].*derivative;
+    const std::vector<T> z = random.vector<T>(n, -9, 9), da = random.vector<T>(n, -3, 3);
+    std::vector<T> read(z);
+    if (!reads_input(function)) k.activation[f].value(z.data(), read.data(), n, T(kAlpha));
     Matrix<T> upper(1, n, n, 1), s(1, n, n, 3), dz(1, n, n, 1);
     upper.assign(da.data(), n);
-    s.assign(a.data(), n);
-    k.activation_grad[f](upper.data(), s.data(), dz.data(), n);
+    s.assign(read.data(), n);
+    kernel(upper.data(), s.data(), dz.data(), n, T(kAlpha));
     check::that(dz.untouched_outside(), what + ": written outside");
     {
       check::Close close(what);
+      // What is read was rounded before.
+      const long double lost = piecewise_linear(function) ? 0 : 4;
       for (size_t j = 0; j < n; ++j) {
-        // 1 - a a cancels: without FMA the rounding of a a stays.
-        const long double slope = exact_slope(function, a[j]);
-        const long double lost = function == Activation::tanh && !check::has_fma(k) ? check::epsilon<T>() : 0;
+        const long double slope = exact(function, {z[j], 1}).*of;
         close.add(j, dz.data()[j], da[j] * slope,
-                  std::abs(da[j]) * (2 * std::abs(slope) * check::epsilon<T>() + lost) + std::numeric_limits<T>::min());
+                  std::abs(da[j]) * (8 * std::abs(slope) + lost) * check::epsilon<T>() + std::numeric_limits<T>::min());
       }
     }
-    k.activation_grad[f](upper.data(), s.data(), upper.data(), n);
+    kernel(upper.data(), s.data(), upper.data(), n, T(kAlpha));
     check::that(check::same_bits(upper.data(), dz.data(), n), what + " in place");
 
     std::vector<T> peer(n);
-    check::peer(k).activation_grad[f](da.data(), a.data(), peer.data(), n);
+    (check::peer(k).activation[f].*derivative)(da.data(), read.data(), peer.data(), n, T(kAlpha));
     check::that(check::same_bits(dz.data(), peer.data(), n), what + ": other bits than on " + check::peer(k).isa);
   }
+}
+
+template <class T>
+void test_derivatives(const Kernels<T>& k) {
+  test_derivative(k, &deltaprop::ActivationKernels<T>::grad, &Jet::slope, "first");
+  test_derivative(k, &deltaprop::ActivationKernels<T>::curvature, &Jet::bend, "second");
+}
+
+template <class T>
+void test_extremes(const Kernels<T>& k) {
+  std::vector<T> z, one(check::unit<T>(), 1), a(check::unit<T>()), out(check::unit<T>());
+  for (double size : {0.0, 1e-30, 20.0, 80.0, 1e4, 1e20, 1e30, 3e38}) {
+    z.push_back(static_cast<T>(size));
+    z.push_back(static_cast<T>(-size));
+  }
+  for (size_t at = 0; at < z.size(); at += check::unit<T>())
+    for (size_t f = 0; f < size(Activation::count); ++f) {
+      const auto function = static_cast<Activation>(f);
+      k.activation[f].value(&z[at], a.data(), a.size(), T(kAlpha));
+      const T* read = reads_input(function) ? &z[at] : a.data();
+      bool finite = true;
+      for (size_t j = 0; j < a.size(); ++j) {
+        finite &= std::isfinite(a[j]) || function == Activation::exponential;
+        a[j] = std::isfinite(a[j]) ? a[j] : 0;
+      }
+      for (const auto derivative : {k.activation[f].grad, k.activation[f].curvature}) {
+        derivative(one.data(), read, out.data(), out.size(), T(kAlpha));
+        for (T x : out) finite &= std::isfinite(x) && std::abs(x) < 6;
+        if (function == Activation::exponential) finite = true;
+      }
+      check::that(finite, name(k) + name_of(f) + " at the extremes");
+    }
 }
 
 template <class T>
@@ -121,7 +228,7 @@ void test_relu_keeps_nan(const Kernels<T>& k) {
   z[1] = -kNan<T>;
   z[2] = -kInf<T>;
   z[3] = -T{0};
-  k.activation[size(Activation::relu)](z.data(), a.data(), n);
+  k.activation[size(Activation::relu)].value(z.data(), a.data(), n, 0);
   check::that(std::isnan(a[0]) && std::isnan(a[1]), name(k) + " relu loses a NaN");
   check::that(a[2] == 0 && a[3] == 0, name(k) + " relu of -inf and -0");
 }
@@ -234,6 +341,48 @@ void test_softmax_grad(const Kernels<T>& k) {
     k.softmax_grad(upper.data(), output.data(), upper.data(), n);
     check::that(check::same_bits(upper.data(), dz.data(), padded), what + " in place");
   }
+}
+
+template <class T>
+void test_log_softmax(const Kernels<T>& k) {
+  for (size_t n : kWidths)
+    for (double range : {1.0, 80.0, 1e30}) {
+      const std::string what =
+          name(k) + " log_softmax of " + std::to_string(n) + ", logits up to " + std::to_string(range);
+      const size_t padded = check::to_units<T>(n);
+      check::Random random(n);
+      const auto z = random.vector<T>(n, -range, range), da = random.vector<T>(n, -3, 3);
+      Matrix<T> in(1, padded, padded, 1), a(1, padded, padded, 3), upper(1, padded, padded, 1),
+          dz(1, padded, padded, 3);
+      in.assign(z.data(), n, n);
+      upper.assign(da.data(), n, n);
+      k.log_softmax(in.data(), a.data(), n);
+      k.log_softmax_grad(upper.data(), a.data(), dz.data(), n);
+      check::that(a.untouched_outside() && dz.untouched_outside(), what + ": written outside");
+      check::that(a.zero(n, padded) && dz.zero(n, padded), what + ": the padding is not zero");
+
+      long double largest = z[0], total = 0, sum = 0, size = 0;
+      for (T x : z) largest = std::max(largest, static_cast<long double>(x));
+      for (T x : z) total += std::exp(x - largest);
+      for (T x : da) sum += x, size += std::abs(x);
+      {
+        check::Close close(what);
+        for (size_t j = 0; j < n; ++j) {
+          const long double y = z[j] - largest - std::log(total), steps = 4 + n / 16.0L;
+          close.add(j, a.data()[j], y, (2 * std::abs(y) + std::log(total) + steps) * check::epsilon<T>());
+          const long double p = std::exp(static_cast<long double>(a.data()[j]));
+          close.add(
+              n + j, dz.data()[j], da[j] - p * sum,
+              (2 * std::abs(da[j]) + (steps + 2) * p * size) * check::epsilon<T>() + std::numeric_limits<T>::min());
+        }
+      }
+      std::vector<T> peer(padded);
+      check::peer(k).log_softmax(in.data(), peer.data(), n);
+      check::that(check::same_bits(a.data(), peer.data(), n), what + ": other bits than on the peer level");
+      check::peer(k).log_softmax_grad(upper.data(), a.data(), peer.data(), n);
+      check::that(check::same_bits(dz.data(), peer.data(), n),
+                  what + ": the gradient has other bits than on the peer level");
+    }
 }
 
 // ---- dropout
@@ -380,11 +529,13 @@ int main() {
   const deltaprop::FlushDenormals mode;  // as the executor runs them
   check::each_table([](const auto& k) {
     test_activation(k);
-    test_activation_grad(k);
+    test_derivatives(k);
+    test_extremes(k);
     test_relu_keeps_nan(k);
     test_softmax(k);
     test_softmax_at_the_edges(k);
     test_softmax_grad(k);
+    test_log_softmax(k);
     test_dropout(k);
     test_dropout_draws(k);
     test_dropout_stops_nan(k);

@@ -78,7 +78,7 @@ Inputs<T> make(const Kernels<T>& k, Loss l, const Setting& setting, size_t n) {
     if (softmax_matched(l) || (of_classes(l) && !setting.certain)) {
       k.softmax(z.data(), p.data(), n);
     } else if (!of_classes(l) && l != Loss::mse && l != Loss::mae && l != Loss::half_squared_error) {
-      k.activation[size(Activation::sigmoid)](z.data(), p.data(), padded);
+      k.activation[size(Activation::sigmoid)].value(z.data(), p.data(), padded, 0);
     } else {
       p = z;
     }

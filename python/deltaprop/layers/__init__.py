@@ -1,11 +1,13 @@
 """Layers: what a network is made of, and the variables they get at build. No arithmetic lives here."""
 
 from ..utils import choose
+from .activation import ELU, Activation, LeakyReLU, ReLU, Softmax
 from .base import Input, InputLayer, Layer, Shape, assign_all, checked_shape
-from .core import Activation, Dense, Flatten
+from .core import Dense, Flatten
 from .noise import Dropout
 
 __all__ = [
+    "ELU",
     "Activation",
     "Dense",
     "Dropout",
@@ -13,13 +15,18 @@ __all__ = [
     "Input",
     "InputLayer",
     "Layer",
+    "LeakyReLU",
+    "ReLU",
     "Shape",
+    "Softmax",
     "assign_all",
     "checked_shape",
     "get_layer_class",
 ]
 
-_CLASSES: tuple[type[Layer], ...] = (Activation, Dense, Dropout, Flatten, InputLayer)
+_CLASSES: tuple[type[Layer], ...] = (
+    Activation, ELU, Dense, Dropout, Flatten, InputLayer, LeakyReLU, ReLU, Softmax,
+)  # fmt: skip
 
 
 def get_layer_class(name: str) -> type[Layer]:

@@ -1,4 +1,4 @@
-"""Layers that compute the same in training and prediction: Dense, Activation, Flatten."""
+"""Layers that compute the same in training and prediction: Dense, Flatten."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from ..activations import Activation as ActivationFunction
 from ..initializers import Initializer
 from ..regularizers import L1L2
 from ..variable import Variable
+from .activation import Activation
 from .base import Layer, Shape
 
-__all__ = ["Activation", "Dense", "Flatten"]
+__all__ = ["Dense", "Flatten"]
 
 
 class Dense(Layer):
@@ -23,7 +24,7 @@ class Dense(Layer):
     units : int
         Number of outputs, n_out.
     activation : str or Activation, optional
-        φ; none is linear.
+        φ, by name or from `dp.activations`, or a layer such as ``LeakyReLU(0.1)``; none is linear.
     use_bias : bool
     kernel_initializer, bias_initializer : str or Initializer
     kernel_regularizer, bias_regularizer : str or L1L2, optional
@@ -49,7 +50,7 @@ class Dense(Layer):
     def __init__(
         self,
         units: int,
-        activation: str | ActivationFunction | None = None,
+        activation: str | ActivationFunction | Activation | dict[str, Any] | None = None,
         use_bias: bool = True,
         kernel_initializer: str | Initializer | dict[str, Any] = "glorot_uniform",
         bias_initializer: str | Initializer | dict[str, Any] = "zeros",
@@ -61,7 +62,9 @@ class Dense(Layer):
         if isinstance(units, bool) or not isinstance(units, int) or units < 1:
             raise ValueError(f"units must be a positive integer, received {units!r}.")
         self.units = units
-        self.activation = activations.get(activation)
+        self.activation = activations.get(
+            activation.activation if isinstance(activation, Activation) else activation
+        )
         self.use_bias = bool(use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
@@ -111,43 +114,13 @@ class Dense(Layer):
         return {
             **super().get_config(),
             "units": self.units,
-            "activation": self.activation.name,
+            "activation": activations.serialize(self.activation),
             "use_bias": self.use_bias,
             "kernel_initializer": initializers.serialize(self.kernel_initializer),
             "bias_initializer": initializers.serialize(self.bias_initializer),
             "kernel_regularizer": penalty(self.kernel_regularizer),
             "bias_regularizer": penalty(self.bias_regularizer),
         }
-
-
-class Activation(Layer):
-    """An activation function as a layer of its own.
-
-    Parameters
-    ----------
-    activation : str or Activation
-    **kwargs
-        As in `Layer`.
-    """
-
-    base_name = "activation"
-
-    def __init__(self, activation: str | ActivationFunction, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.activation = activations.get(activation)
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """Return the shape unchanged; softmax takes vectors only."""
-        if self.activation is activations.softmax and len(input_shape) != 1:
-            raise ValueError(
-                f"layer {self.name!r}: softmax takes rows that are vectors, received rows of shape "
-                f"{input_shape}; put a Flatten layer before it."
-            )
-        return input_shape
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, ready for JSON."""
-        return {**super().get_config(), "activation": self.activation.name}
 
 
 class Flatten(Layer):

@@ -1,0 +1,166 @@
+"""Activations as layers of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import activations
+from ..activations import Activation as ActivationFunction
+from .base import Layer, Shape
+
+__all__ = ["ELU", "Activation", "LeakyReLU", "ReLU", "Softmax"]
+
+
+class Activation(Layer):
+    """An activation function as a layer of its own.
+
+    Parameters
+    ----------
+    activation : str or Activation
+    **kwargs
+        As in `Layer`.
+    """
+
+    base_name = "activation"
+
+    def __init__(self, activation: str | ActivationFunction | dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.activation = activations.get(activation)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Return the shape unchanged; softmax and its logarithm take vectors only."""
+        if self.activation.rowwise and len(input_shape) != 1:
+            raise ValueError(
+                f"layer {self.name!r}: {self.activation.name} takes rows that are vectors, received rows of "
+                f"shape {input_shape}; put a Flatten layer before it."
+            )
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, ready for JSON."""
+        return {**super().get_config(), "activation": activations.serialize(self.activation)}
+
+
+def _leaky(negative_slope: float) -> ActivationFunction:
+    return activations.leaky_relu.with_alpha(negative_slope) if negative_slope else activations.relu
+
+
+class LeakyReLU(Activation):
+    """``a if a > 0 else negative_slope a``.
+
+    Parameters
+    ----------
+    negative_slope : float
+        0 is the plain ReLU.
+    **kwargs
+        As in `Layer`.
+
+    Examples
+    --------
+    >>> import deltaprop as dp
+    >>> model = dp.Sequential([dp.Input((2,)), dp.layers.LeakyReLU(0.1)])
+    >>> print(model([[-1.0, 2.0]]))
+    [[-0.1  2. ]]
+    """
+
+    base_name = "leaky_re_lu"
+
+    def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
+        super().__init__(_leaky(negative_slope), **kwargs)
+        self.negative_slope = negative_slope
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, ready for JSON."""
+        return {**Layer.get_config(self), "negative_slope": self.negative_slope}
+
+
+class ReLU(Activation):
+    """``max(0, a)``, with a slope below zero or with a largest value.
+
+    Parameters
+    ----------
+    max_value : float, optional
+        The output's largest value.
+    negative_slope : float
+        As in `LeakyReLU`.
+    threshold : float
+        Keras's; only 0 is supported.
+    **kwargs
+        As in `Layer`.
+
+    Raises
+    ------
+    ValueError
+        For a threshold, or for a slope together with a largest value.
+    """
+
+    base_name = "re_lu"
+
+    def __init__(
+        self,
+        max_value: float | None = None,
+        negative_slope: float = 0.0,
+        threshold: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        if threshold != 0:
+            raise ValueError(
+                f"threshold must be 0, received {threshold!r}; the biases before the layer do the same."
+            )
+        if max_value is not None and negative_slope:
+            raise ValueError(
+                f"give max_value or negative_slope, not both; received {max_value!r} and {negative_slope!r}."
+            )
+        bounded = None if max_value is None else activations.relu6.with_alpha(max_value)
+        super().__init__(bounded or _leaky(negative_slope), **kwargs)
+        self.max_value = max_value
+        self.negative_slope = negative_slope
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, ready for JSON."""
+        more = {"max_value": self.max_value, "negative_slope": self.negative_slope}
+        return {**Layer.get_config(self), **more}
+
+
+class ELU(Activation):
+    """``a if a > 0 else alpha (exp(a) - 1)``. Clevert et al. 2016.
+
+    Parameters
+    ----------
+    alpha : float
+        Positive.
+    **kwargs
+        As in `Layer`.
+    """
+
+    base_name = "elu"
+
+    def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(activations.elu.with_alpha(alpha), **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, ready for JSON."""
+        return {**Layer.get_config(self), "alpha": self.activation.alpha}
+
+
+class Softmax(Activation):
+    """``exp(a_k) / sum_j exp(a_j)`` over a row.
+
+    Parameters
+    ----------
+    axis : int
+        Keras's; rows are vectors, so only the last one, -1, is there.
+    **kwargs
+        As in `Layer`.
+    """
+
+    base_name = "softmax"
+
+    def __init__(self, axis: int = -1, **kwargs: Any) -> None:
+        if axis not in (-1, 1):
+            raise ValueError(f"axis must be -1, the row, received {axis!r}.")
+        super().__init__(activations.softmax, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, ready for JSON."""
+        return Layer.get_config(self)
