@@ -155,6 +155,7 @@ class PyExecutor {
     if (!scalars.is_none()) {
       kept_scalars = py::cast<Array<double>>(scalars);
       pass.scalars = kept_scalars.data();
+      pass.scalars_per_step = static_cast<size_t>(kept_scalars.shape(1));
     }
     pass.step = step;
     pass.seed = seed;

@@ -104,7 +104,7 @@ PassResult Executor<T>::run(const Pass& pass) {
     for (size_t s = first_step; s < last_step; ++s) {
       at.batch_rows = std::min(pass.batch, pass.samples - s * pass.batch);
       at.step = pass.step + s;
-      at.scalars = pass.scalars ? pass.scalars + 2 * s : nullptr;
+      at.scalars = pass.scalars ? pass.scalars + pass.scalars_per_step * s : nullptr;
       for (at.first_row = 0; at.first_row < at.batch_rows; at.first_row += block) {
         at.rows = std::min(block, at.batch_rows - at.first_row);
         if (team.thread == 0 && pass.keep_going && ++blocks % look_every == 0) {

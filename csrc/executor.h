@@ -22,8 +22,9 @@ struct Pass {
   const std::int64_t* order = nullptr;  // rows of the data in the order of the pass; null: as they lie
   size_t samples = 0, batch = 0;
   size_t first_step = 0, last_step = 0;  // batches of the pass to run
-  const double* scalars = nullptr;       // (steps of the pass, 2), see Position
-  std::uint64_t step = 0;                // optimiser steps before the pass
+  const double* scalars = nullptr;       // (steps of the pass, scalars_per_step), see Position
+  size_t scalars_per_step = 2;
+  std::uint64_t step = 0;  // optimiser steps before the pass
   std::uint32_t seed = 0;
   bool update = false;  // training, with backward and update; else forward and loss only
   unsigned threads = 1;

@@ -12,7 +12,7 @@ const char* const kKinds[] = {
     "dense",        "add_bias",     "activation", "softmax",         "log_softmax",  "dropout",
     "loss",         "reduce",       "penalty",    "activation_grad", "softmax_grad", "log_softmax_grad",
     "dropout_grad", "dense_grad_w", "bias_grad",  "dense_grad_x",    "penalty_grad", "square_sum",
-    "clip_norm",    "clip_value",   "update",     "dense_update",    "bias_update"};
+    "clip_norm",    "clip_value",   "update",     "dense_update",    "bias_update",  "ema"};
 const char* const kActivations[] = {
     "linear", "relu", "sigmoid", "tanh", "step",      "sign", "leaky_relu", "relu6",    "hard_tanh",  "hard_sigmoid",
     "elu",    "selu", "celu",    "gelu", "gelu_tanh", "silu", "softplus",   "softsign", "exponential"};
@@ -28,8 +28,9 @@ const char* const kLosses[] = {"mse",
                                "binary_accuracy",
                                "categorical_accuracy",
                                "sparse_categorical_accuracy"};
-const char* const kOptimizers[] = {"sgd",  "momentum", "nesterov", "rmsprop", "rmsprop_momentum", "centered_rmsprop",
-                                   "adam", "amsgrad"};
+const char* const kOptimizers[] = {"sgd",  "momentum", "nesterov", "rmsprop",  "rmsprop_momentum", "centered_rmsprop",
+                                   "adam", "amsgrad",  "adagrad",  "adadelta", "adamax",           "nadam",
+                                   "lion", "rprop"};
 
 template <size_t n>
 int index_of(const char* const (&names)[n], const std::string& name, const char* what) {
@@ -74,9 +75,10 @@ Signature signature(Kind kind) {
     case Kind::square_sum: return {"g", "n", 0};
     case Kind::clip_norm: return {"gn*", "g", 1};
     case Kind::clip_value: return {"g", "g", 1};
-    case Kind::update: return {"pg", "ps*", 1};
-    case Kind::dense_update: return {"rrp", "pgs*", 1};
-    case Kind::bias_update: return {"rp", "pgs*", 1};
+    case Kind::update: return {"pg", "ps*", 2};
+    case Kind::dense_update: return {"rrp", "pgs*", 2};
+    case Kind::bias_update: return {"rp", "pgs*", 2};
+    case Kind::ema: return {"ps", "sp", 2};
     case Kind::count: break;
   }
   return {"", "", 0};
@@ -86,7 +88,8 @@ Signature signature(Kind kind) {
 struct Keeps {
   size_t slots, constants;
 };
-constexpr Keeps kKeeps[] = {{0, 0}, {1, 1}, {1, 1}, {1, 3}, {2, 3}, {3, 3}, {2, 3}, {3, 3}};
+constexpr Keeps kKeeps[] = {{0, 0}, {1, 1}, {1, 1}, {1, 3}, {2, 3}, {3, 3}, {2, 3},
+                            {3, 3}, {1, 1}, {2, 2}, {2, 3}, {2, 3}, {1, 2}, {2, 4}};
 static_assert(sizeof kKeeps / sizeof *kKeeps == size(Optimizer::count), "an optimizer lacks its slots");
 
 bool has_role(Role role, char letter) {
@@ -206,6 +209,9 @@ class OpCheck {
       case Kind::penalty:
       case Kind::square_sum: return;
       case Kind::clip_norm: return same_shape(in(0), out(0));
+      case Kind::ema:
+        check(in(0) == out(1) && in(1) == out(0), "an average that is not of its own parameter");
+        return same_shape(in(0), in(1));
       default:
         for (int b : op_.in) same_width(b, out(0));
     }

@@ -59,9 +59,10 @@ enum class Kind {
   square_sum,        // g -> s
   clip_norm,         // g s ... -> g            g limit / max(limit, sqrt(sum s)); attributes: limit
   clip_value,        // g -> g                  attributes: limit
-  update,            // w g -> w slots ...      attributes: decay, the optimiser's constants
+  update,            // w g -> w slots ...      attributes: decay, rate factor, the optimiser's constants
   dense_update,  // x dz w -> w g slots ... dense_grad_w and update in one; g holds sums between blocks of a long batch
   bias_update,   // dz b -> b g slots ...   bias_grad and update in one
+  ema,           // w average -> average w  attributes: momentum; steps between overwrites of w by it, 0 for none
   count
 };
 

@@ -51,6 +51,15 @@ CASES: dict[str, Callable[[], tuple[list[Any], Any, Any]]] = {
     "sparse-logits-adamw": lambda: (
         [Dense(20, "relu"), Dense(17)], dp.losses.SparseCategoricalCrossentropy(from_logits=True), "adamw"
     ),
+    "adagrad": lambda: ([Dense(65, "relu"), Dense(3)], "mse", dp.optimizers.Adagrad(0.1)),
+    "adadelta": lambda: ([Dense(65, "relu"), Dense(3)], "mse", dp.optimizers.Adadelta(1.0)),
+    "adamax": lambda: ([Dense(65, "relu"), Dense(3)], "mse", dp.optimizers.Adamax(clipnorm=0.1)),
+    "nadam": lambda: ([Dense(65, "relu"), Dense(3)], "mse", dp.optimizers.Nadam(weight_decay=0.1)),
+    "lion-ema": lambda: (
+        [Dense(65, "relu"), Dense(3)], "mse",
+        dp.optimizers.Lion(use_ema=True, ema_momentum=0.9, ema_overwrite_frequency=2),
+    ),
+    "rprop": lambda: ([Dense(65, "relu"), Dense(3)], "mse", dp.optimizers.Rprop()),
     "cce-of-sigmoid": lambda: ([Dense(9, "sigmoid")], "categorical_crossentropy", "sgd"),
     "sparse-of-sigmoid": lambda: ([Dense(9, "sigmoid")], "sparse_categorical_crossentropy", "sgd"),
     "bce-of-tanh": lambda: ([Dense(9, "tanh")], "binary_crossentropy", "sgd"),

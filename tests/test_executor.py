@@ -145,6 +145,14 @@ OPTIMIZERS: dict[str, Callable[[], dp.optimizers.Optimizer]] = {
     "clipnorm-idle": lambda: sgd(0.02, clipnorm=1e6),
     "clipvalue": lambda: adam(0.01, clipvalue=0.001, weight_decay=0.1),
     "global-clipnorm": lambda: rmsprop(0.01, global_clipnorm=0.01),
+    "adagrad": lambda: dp.optimizers.Adagrad(0.05),
+    "adadelta": lambda: dp.optimizers.Adadelta(1.0, rho=0.9, epsilon=1e-4),
+    "adamax": lambda: dp.optimizers.Adamax(0.01, beta_2=0.9),
+    "nadam": lambda: dp.optimizers.Nadam(0.01, beta_2=0.9, weight_decay=0.1),
+    "lion": lambda: dp.optimizers.Lion(0.01),
+    "rprop": lambda: dp.optimizers.Rprop(0.01, weight_decay=0.1),
+    "ema": lambda: sgd(0.02, use_ema=True, ema_momentum=0.8, ema_overwrite_frequency=2),
+    "ema-clipped": lambda: adam(0.01, use_ema=True, clipnorm=0.01),
     "schedule": lambda: adam(dp.optimizers.schedules.ExponentialDecay(0.1, 2, 0.5)),
 }
 
@@ -156,7 +164,7 @@ AGREEMENT = {
     "activation": "elementwise", "activation_grad": "elementwise", "update": "elementwise",
     "penalty_grad": "elementwise", "clip_norm": "elementwise",
     "softmax": "row_sum", "softmax_grad": "row_sum", "log_softmax": "row_sum", "log_softmax_grad": "row_sum",
-    "loss": "row_sum",
+    "loss": "row_sum", "ema": "elementwise",
     "reduce": "counter", "penalty": "wide_sum", "square_sum": "wide_sum",
 }  # fmt: skip
 

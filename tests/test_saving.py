@@ -36,6 +36,12 @@ OPTIMIZERS: dict[str, Callable[[], dp.optimizers.Optimizer]] = {
     "centered": lambda: dp.optimizers.RMSprop(0.01, centered=True),
     "adam": lambda: dp.optimizers.Adam(dp.schedules.ExponentialDecay(0.01, 7, 0.9), clipnorm=0.5),
     "amsgrad": lambda: dp.optimizers.Adam(0.01, amsgrad=True, global_clipnorm=np.float64(1.5)),
+    "adagrad": lambda: dp.optimizers.Adagrad(0.01, initial_accumulator_value=0.2),
+    "adadelta": lambda: dp.optimizers.Adadelta(1.0, clipnorm=0.1),
+    "adamax": lambda: dp.optimizers.Adamax(0.01),
+    "nadam": lambda: dp.optimizers.Nadam(0.01),
+    "lion": lambda: dp.optimizers.Lion(0.001),
+    "rprop": lambda: dp.optimizers.Rprop(step_sizes=(1e-5, 0.1)),
     "adamw": lambda: dp.optimizers.AdamW(
         dp.schedules.PiecewiseConstantDecay([10, 20], [0.1, 0.01, 0.001]), weight_decay=0.1
     ),

@@ -197,4 +197,4 @@ def test_two_outputs_train_in_one_run(core_executor: Any) -> None:
 def _sgd(parameter: int, gradient: int) -> Any:
     from deltaprop.plan import Op
 
-    return Op("update", (parameter, gradient), (parameter,), function="sgd", attributes=(0.0, 0.0))
+    return Op("update", (parameter, gradient), (parameter,), function="sgd", attributes=(0.0, 1.0))

@@ -112,6 +112,119 @@ using Adam = AdamRule<T, false>;
 template <class T>
 using Amsgrad = AdamRule<T, true>;
 
+// a += g^2; w -= rate g / sqrt(a + epsilon)
+template <class T>
+struct Adagrad {
+  const Vec<T> rate, epsilon;
+  explicit Adagrad(const UpdateSpan<T>& u) : rate(constant<T>(u.rate)), epsilon(positive<T>(u.constants[0])) {}
+  Vec<T> operator()(size_t j, Vec<T> w, Vec<T> g, T* const* slot) const {
+    const Vec<T> a = fma(g, g, load(slot[0] + j));
+    store(slot[0] + j, a);
+    return w - rate * g / sqrt(a + epsilon);
+  }
+};
+
+// a = rho a + (1 - rho) g^2; the step d = sqrt(s + epsilon) / sqrt(a + epsilon) g, with s = rho s + (1 - rho) d^2 after
+// it; w -= rate d
+template <class T>
+struct Adadelta {
+  const Vec<T> rate, rho, rest, epsilon;
+  explicit Adadelta(const UpdateSpan<T>& u)
+      : rate(constant<T>(u.rate)),
+        rho(constant<T>(u.constants[0])),
+        rest(constant<T>(1 - u.constants[0])),
+        epsilon(positive<T>(u.constants[1])) {}
+  Vec<T> operator()(size_t j, Vec<T> w, Vec<T> g, T* const* slot) const {
+    const Vec<T> a = fma(rho, load(slot[0] + j), rest * (g * g));
+    const Vec<T> s = load(slot[1] + j);
+    const Vec<T> d = sqrt((s + epsilon) / (a + epsilon)) * g;
+    store(slot[0] + j, a);
+    store(slot[1] + j, fma(rho, s, rest * (d * d)));
+    return fma(-rate, d, w);
+  }
+};
+
+// m += (1 - beta1)(g - m); u = max(beta2 u, |g|); w -= rate m / (u + epsilon), the rate corrected for the bias of m
+template <class T>
+struct Adamax {
+  const Vec<T> rate, gain1, beta2, epsilon;
+  explicit Adamax(const UpdateSpan<T>& u)
+      : rate(constant<T>(u.rate)),
+        gain1(constant<T>(1 - u.constants[0])),
+        beta2(constant<T>(u.constants[1])),
+        epsilon(positive<T>(u.constants[2])) {}
+  Vec<T> operator()(size_t j, Vec<T> w, Vec<T> g, T* const* slot) const {
+    Vec<T> m = load(slot[0] + j);
+    m = fma(gain1, g - m, m);
+    const Vec<T> u = max(beta2 * load(slot[1] + j), abs<T>(g));
+    store(slot[0] + j, m);
+    store(slot[1] + j, u);
+    return w - rate * m / (u + epsilon);
+  }
+};
+
+// m and v as in Adam; w -= rate (m + share (g - m)) / (sqrt(v) + scale epsilon), with the share of g in the step and
+// the scale of this step
+template <class T>
+struct Nadam {
+  const Vec<T> rate, gain1, gain2, share, epsilon;
+  explicit Nadam(const UpdateSpan<T>& u)
+      : rate(constant<T>(u.rate)),
+        gain1(constant<T>(1 - u.constants[0])),
+        gain2(constant<T>(1 - u.constants[1])),
+        share(constant<T>(u.more[0])),
+        epsilon(positive<T>(u.more[1] * u.constants[2])) {}
+  Vec<T> operator()(size_t j, Vec<T> w, Vec<T> g, T* const* slot) const {
+    Vec<T> m = load(slot[0] + j), v = load(slot[1] + j);
+    m = fma(gain1, g - m, m);
+    v = fma(gain2, fma(g, g, -v), v);
+    store(slot[0] + j, m);
+    store(slot[1] + j, v);
+    return w - rate * fma(share, g - m, m) / (sqrt(v) + epsilon);
+  }
+};
+
+// -size, 0 or size, as x is negative, zero or positive
+template <class T>
+inline Vec<T> with_sign_of(Vec<T> x, Vec<T> size) {
+  return select<T>(x > Vec<T>{}, size, select<T>(x < Vec<T>{}, -size, Vec<T>{}));
+}
+
+// w -= rate sign(m + (1 - beta1)(g - m)); m += (1 - beta2)(g - m)
+template <class T>
+struct Lion {
+  const Vec<T> rate, gain1, gain2;
+  explicit Lion(const UpdateSpan<T>& u)
+      : rate(constant<T>(u.rate)), gain1(constant<T>(1 - u.constants[0])), gain2(constant<T>(1 - u.constants[1])) {}
+  Vec<T> operator()(size_t j, Vec<T> w, Vec<T> g, T* const* slot) const {
+    const Vec<T> m = load(slot[0] + j), change = g - m;
+    store(slot[0] + j, fma(gain2, change, m));
+    return w - with_sign_of<T>(fma(gain1, change, m), rate);
+  }
+};
+
+// The step grows while the gradient keeps its sign; where the sign has changed, it shrinks and is not taken.
+template <class T>
+struct Rprop {
+  const Vec<T> rate, minus, plus, least, most;
+  explicit Rprop(const UpdateSpan<T>& u)
+      : rate(constant<T>(u.rate)),
+        minus(constant<T>(u.constants[0])),
+        plus(constant<T>(u.constants[1])),
+        least(constant<T>(u.constants[2])),
+        most(constant<T>(u.constants[3])) {}
+  Vec<T> operator()(size_t j, Vec<T> w, Vec<T> g, T* const* slot) const {
+    const Vec<T> sign = with_sign_of<T>(g, broadcast(T{1})), agreement = sign * load(slot[0] + j);
+    const Vec<T> before = load(slot[1] + j);
+    const Vec<T> shrunk = select<T>(agreement < Vec<T>{}, max(least, minus * before), before);
+    const Vec<T> step = select<T>(agreement > Vec<T>{}, min(most, plus * before), shrunk);
+    const Vec<T> taken = select<T>(agreement < Vec<T>{}, Vec<T>{}, sign);
+    store(slot[0] + j, taken);
+    store(slot[1] + j, step);
+    return w - rate * taken * step;
+  }
+};
+
 // A rule with the span that it works on, after the decoupled decay of w, which AdamW and every weight_decay share.
 template <class T, template <class> class Rule>
 struct Step {
@@ -217,8 +330,7 @@ void penalty_grad(const T* w, T l1, T l2, T* g, size_t n) {
   const Vec<T> plus = broadcast(l1), slope = broadcast(2 * l2);
   for (size_t j = 0; j < n; j += kLanes<T>) {
     const Vec<T> x = load(w + j);
-    const Vec<T> sign = select<T>(x > Vec<T>{}, plus, select<T>(x < Vec<T>{}, -plus, Vec<T>{}));
-    store(g + j, load(g + j) + fma(slope, x, sign));
+    store(g + j, load(g + j) + fma(slope, x, with_sign_of<T>(x, plus)));
   }
 }
 
@@ -234,6 +346,15 @@ void clip(T* g, T limit, size_t n) {
   for (size_t j = 0; j < n; j += kLanes<T>) {
     const Vec<T> x = load(g + j);
     store(g + j, select<T>(x > high, high, select<T>(x < -high, -high, x)));
+  }
+}
+
+template <class T>
+void ema(const T* w, T momentum, T* average, size_t n) {
+  const Vec<T> keep = broadcast(momentum);
+  for (size_t j = 0; j < n; j += kLanes<T>) {
+    const Vec<T> x = load(w + j);
+    store(average + j, fma(keep, load(average + j) - x, x));
   }
 }
 

@@ -47,7 +47,23 @@ enum class Loss {
   sparse_categorical_accuracy,
   count
 };
-enum class Optimizer { sgd, momentum, nesterov, rmsprop, rmsprop_momentum, centered_rmsprop, adam, amsgrad, count };
+enum class Optimizer {
+  sgd,
+  momentum,
+  nesterov,
+  rmsprop,
+  rmsprop_momentum,
+  centered_rmsprop,
+  adam,
+  amsgrad,
+  adagrad,
+  adadelta,
+  adamax,
+  nadam,
+  lion,
+  rprop,
+  count
+};
 enum class Scalar { boolean, int8, uint8, int16, uint16, int32, uint32, int64, uint64, float32, float64, count };
 
 constexpr size_t size(Activation a) { return static_cast<size_t>(a); }
@@ -132,6 +148,7 @@ struct UpdateSpan {
   double rate;              // this step's learning rate, bias corrections included
   double decay;             // this step's decoupled weight decay: w -= decay * w first
   const double* constants;  // the optimiser's own, in the order of its constructor
+  const double* more;       // this step's numbers beside the rate, where the optimiser has any
 };
 
 template <class T>
@@ -185,6 +202,8 @@ struct Kernels {
   void (*penalty_grad)(const T* w, T l1, T l2, T* g, size_t n);
   void (*scale)(T* g, T factor, size_t n);
   void (*clip)(T* g, T limit, size_t n);
+  // average = momentum average + (1 - momentum) w
+  void (*ema)(const T* w, T momentum, T* average, size_t n);
   void (*update[size(Optimizer::count)])(const UpdateSpan<T>&);
   // The update with an outer product as its gradient, whose g is scratch for two tiles.
   void (*outer_product_update[size(Optimizer::count)])(const OuterProduct<T>&, const UpdateSpan<T>&);

@@ -17,7 +17,8 @@ struct Position {
   std::uint32_t seed = 0;
   bool training = false;
   bool last_block() const { return first_row + rows == batch_rows; }
-  const double* scalars = nullptr;  // of this step: the rate with the optimiser's corrections, the plain learning rate
+  // Of this step: the rate with the optimiser's corrections, the plain learning rate, and what the rule needs beside.
+  const double* scalars = nullptr;
 };
 
 template <class T>

@@ -41,9 +41,11 @@ UpdateSpan<T> update_span(const Case<T>& c, const Packed<T>& w, size_t at, size_
   u.w = w.data + at;
   for (size_t i = first_slot; i < c.op.out.size(); ++i) u.slot[i - first_slot] = c.variable(c.out(i)).main().data + at;
   u.n = n;
-  u.rate = c.at.scalars[0];
-  u.decay = c.at.scalars[1] * c.op.attributes[0];
-  u.constants = c.op.attributes.data() + 1;
+  const double factor = c.op.attributes[1];
+  u.rate = factor * c.at.scalars[0];
+  u.decay = factor * c.at.scalars[1] * c.op.attributes[0];
+  u.constants = c.op.attributes.data() + 2;
+  u.more = c.at.scalars + 2;
   return u;
 }
 
@@ -106,6 +108,21 @@ void bias_update(const Case<T>& c) {
   update_from(c, c.variable(c.in(1)), c.variable(c.out(1)), 2);
 }
 
+template <class T>
+void ema(const Case<T>& c) {
+  const Variable<T>& w = c.variable(c.in(0));
+  const Packed<T>& average = c.variable(c.in(1)).main();
+  const double momentum = c.at.step == 0 ? 0 : c.op.attributes[0];
+  const auto every = static_cast<std::uint64_t>(c.op.attributes[1]);
+  const bool overwrite = every > 0 && (c.at.step + 1) % every == 0;
+  c.each_span(average, [&](size_t at, size_t n) {
+    c.kernels.ema(w.main().data + at, static_cast<T>(momentum), average.data + at, n);
+    if (overwrite) std::copy_n(average.data + at, n, w.main().data + at);
+  });
+  if (overwrite && w.has_mirror())
+    c.each_piece(w.main(), [&](size_t p, size_t from, size_t to) { w.refresh_mirror(p, from, to); });
+}
+
 }  // namespace
 
 template <class T>
@@ -117,6 +134,7 @@ Operation<T> update_operation(Kind kind) {
     case Kind::update: return update<T>;
     case Kind::dense_update: return dense_update<T>;
     case Kind::bias_update: return bias_update<T>;
+    case Kind::ema: return ema<T>;
     default: return nullptr;
   }
 }

@@ -17,6 +17,12 @@ _UPDATES = {
     "centered_rmsprop": "{w} - {1},  {1} = momentum {1} + lr {g} / sqrt({0} - {2}^2 + eps)",
     "adam": "{w} - lr' {0} / (sqrt({1}) + eps)",
     "amsgrad": "{w} - lr' {0} / (sqrt({2}) + eps)",
+    "adagrad": "{w} - lr {g} / sqrt({0} + eps)",
+    "adadelta": "{w} - lr sqrt({1} + eps) / sqrt({0} + eps) {g}",
+    "adamax": "{w} - lr' {0} / ({1} + eps)",
+    "nadam": "{w} - lr' ({0} + share ({g} - {0})) / (sqrt({1}) + eps')",
+    "lion": "{w} - lr sign({0} + (1 - beta_1) ({g} - {0}))",
+    "rprop": "{w} - {1} {0},  {0} = sign({g}) or 0",
 }
 
 
@@ -52,8 +58,16 @@ def _dense_grad_x(op: Op, i: list[str], o: list[str]) -> str:
 
 
 def _update(op: Op, i: list[str], o: list[str]) -> str:
-    decay = f",  after {i[0]} -= lr {op.attributes[0]:g} {i[0]}" if op.attributes[0] else ""
-    return f"{i[0]} = " + _UPDATES[op.function].format(*o[1:], w=i[0], g=i[1]) + decay
+    decay, factor = op.attributes[:2]
+    after = f",  after {i[0]} -= lr {decay:g} {i[0]}" if decay else ""
+    rate = f",  lr = {factor:g} * the optimiser's" if factor != 1 else ""
+    return f"{i[0]} = " + _UPDATES[op.function].format(*o[1:], w=i[0], g=i[1]) + after + rate
+
+
+def _ema(op: Op, i: list[str], o: list[str]) -> str:
+    momentum, every = op.attributes
+    overwrite = f",  each {every:g} steps {o[1]} = {o[0]}" if every else ""
+    return f"{o[0]} = {momentum:g} {i[1]} + {1 - momentum:g} {i[0]}{overwrite}"
 
 
 def _gradient_update(op: Op, i: list[str], o: list[str]) -> str:
@@ -101,6 +115,7 @@ _EQUATIONS: dict[str, Callable[[Op, list[str], list[str]], str]] = {
     "update": _update,
     "dense_update": _gradient_update,
     "bias_update": _gradient_update,
+    "ema": _ema,
 }
 
 

@@ -360,14 +360,19 @@ def _lower_update(builder: Builder, gradients: dict[int, int], optimizer: Optimi
             builder.emit("update", "clip_norm", (g, *norms), (g,), attributes=(limit,))
         variable = plan.variables[p]
         slots = []
-        for name, slot in zip(optimizer.slots, optimizer.slots_of(variable)):
+        for name, slot in zip(optimizer.kept, optimizer.slots_of(variable)):
             slots.append(plan.buffer("slot", variable.shape, f"{name}({plan.buffers[p].name})"))
             plan.variables[slots[-1]] = slot
+        average = slots.pop() if optimizer.use_ema else ABSENT
         decay = optimizer.weight_decay if optimizer.weight_decay and variable.decays else 0.0
         builder.emit(
             "update", "update", (p, g), (p, *slots),
-            function=optimizer.function, attributes=(decay, *optimizer.constants),
+            function=optimizer.function,
+            attributes=(decay, variable.learning_rate_multiplier, *optimizer.constants),
         )  # fmt: skip
+        if optimizer.use_ema:
+            every = float(optimizer.ema_overwrite_frequency or 0)
+            builder.emit("update", "ema", (p, average), (average, p), attributes=(optimizer.ema_momentum, every))
 
 
 def lower(

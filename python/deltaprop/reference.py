@@ -183,10 +183,10 @@ class ReferenceExecutor:
 
     def _step(self, op: Op, parameter: int, gradient: int, slots: Sequence[int]) -> None:
         w, arrays = self.values[parameter], [self.values[b] for b in slots]
-        w = w - self.dtype.type(self.scalars[1] * op.attributes[0]) * w
-        new = UPDATES[op.function](
-            w, self.values[gradient], arrays, float(self.scalars[0]), op.attributes[1:]
-        )
+        corrected, rate, *more = (float(s) for s in self.scalars)
+        decay, factor, *constants = op.attributes
+        w = w - self.dtype.type(factor * rate * decay) * w
+        new = UPDATES[op.function](w, self.values[gradient], arrays, factor * corrected, (*constants, *more))
         self.values[parameter] = new.astype(self.dtype)
 
     def _update(self, op: Op) -> None:
@@ -205,6 +205,16 @@ class ReferenceExecutor:
         self._put(op, g, self.values[op.inputs[0]].sum(axis=0), sum_of_batch=True)
         if self.last_block:
             self._step(op, b, g, slots)
+
+    def _ema(self, op: Op) -> None:
+        w, average = (self.values[b] for b in op.inputs)
+        momentum, every = op.attributes
+        if self.step_number == 0:
+            momentum = 0.0
+        average = w + self.dtype.type(momentum) * (average - w)
+        self.values[op.outputs[0]] = average
+        if every and (self.step_number + 1) % every == 0:
+            self.values[op.outputs[1]] = average
 
     # -- runs
 

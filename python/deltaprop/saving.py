@@ -261,7 +261,7 @@ def _model(metadata: Mapping[str, str], arrays: dict[str, Array], where: str, co
             assert model.optimizer is not None
             model.optimizer.iterations = _count(counters["iterations"])
             for name, variable in variables.items():
-                names = [_slot_name(name, slot) for slot in model.optimizer.slots]
+                names = [_slot_name(name, slot) for slot in model.optimizer.kept]
                 if any(slot in arrays for slot in names):
                     slots = _take(arrays, names).values()
                     assign_all(model.optimizer.slots_of(variable), slots, f"variable {name!r}")

@@ -130,7 +130,7 @@ LOSSES: dict[str, Callable[[Array, Array, Array | None], tuple[Array, Array | No
 }  # fmt: skip
 
 
-# ---- updates: (w, g, slots, rate, constants) -> new w; slots change in place
+# ---- updates: (w, g, slots, rate, constants) -> new w; slots change in place; constants end with this step's own
 
 
 def sgd(w: Array, g: Array, slots: list[Array], rate: float, constants: Sequence[float]) -> Array:
@@ -186,6 +186,61 @@ def adam(w: Array, g: Array, slots: list[Array], rate: float, constants: Sequenc
     return np.asarray(w - rate * m / (np.sqrt(v) + _positive(epsilon, w)))
 
 
+def adagrad(w: Array, g: Array, slots: list[Array], rate: float, constants: Sequence[float]) -> Array:
+    """a += g^2; w - rate g / sqrt(a + epsilon)."""
+    a = slots[0]
+    a += g * g
+    return np.asarray(w - rate * g / np.sqrt(a + _positive(constants[0], w)))
+
+
+def adadelta(w: Array, g: Array, slots: list[Array], rate: float, constants: Sequence[float]) -> Array:
+    """a = rho a + (1 - rho) g^2; d = sqrt(s + epsilon) / sqrt(a + epsilon) g; s = rho s + (1 - rho) d^2; w - rate d."""
+    rho, epsilon = constants
+    a, s = slots
+    a[...] = rho * a + (1 - rho) * g * g
+    d = np.sqrt(s + _positive(epsilon, w)) / np.sqrt(a + _positive(epsilon, w)) * g
+    s[...] = rho * s + (1 - rho) * d * d
+    return np.asarray(w - rate * d)
+
+
+def adamax(w: Array, g: Array, slots: list[Array], rate: float, constants: Sequence[float]) -> Array:
+    """m += (1 - b1)(g - m); u = max(b2 u, |g|); w - rate m / (u + epsilon)."""
+    beta_1, beta_2, epsilon = constants
+    m, u = slots
+    m += (1 - beta_1) * (g - m)
+    u[...] = np.maximum(beta_2 * u, np.abs(g))
+    return np.asarray(w - rate * m / (u + _positive(epsilon, w)))
+
+
+def nadam(w: Array, g: Array, slots: list[Array], rate: float, constants: Sequence[float]) -> Array:
+    """m and v as in adam; w - rate (m + share (g - m)) / (sqrt(v) + scale epsilon)."""
+    beta_1, beta_2, epsilon, share, scale = constants
+    m, v = slots
+    m += (1 - beta_1) * (g - m)
+    v += (1 - beta_2) * (g * g - v)
+    return np.asarray(w - rate * (m + share * (g - m)) / (np.sqrt(v) + _positive(scale * epsilon, w)))
+
+
+def lion(w: Array, g: Array, slots: list[Array], rate: float, constants: Sequence[float]) -> Array:
+    """w - rate sign(m + (1 - b1)(g - m)); m += (1 - b2)(g - m)."""
+    beta_1, beta_2 = constants
+    m = slots[0]
+    new = w - rate * np.sign(m + (1 - beta_1) * (g - m))
+    m += (1 - beta_2) * (g - m)
+    return np.asarray(new)
+
+
+def rprop(w: Array, g: Array, slots: list[Array], rate: float, constants: Sequence[float]) -> Array:
+    """Steps that grow where g has the sign of the step before, and shrink and are left out where it has the other."""
+    minus, plus, least, most = constants
+    sign, step = slots
+    agreement = np.sign(g) * sign
+    step[agreement < 0] = np.maximum(least, minus * step[agreement < 0])
+    step[agreement > 0] = np.minimum(most, plus * step[agreement > 0])
+    sign[...] = np.where(agreement < 0, 0, np.sign(g))
+    return np.asarray(w - rate * sign * step)
+
+
 UPDATES: dict[str, Callable[[Array, Array, list[Array], float, Sequence[float]], Array]] = {
     "sgd": sgd,
     "momentum": momentum,
@@ -195,4 +250,10 @@ UPDATES: dict[str, Callable[[Array, Array, list[Array], float, Sequence[float]],
     "centered_rmsprop": rmsprop,
     "adam": adam,
     "amsgrad": adam,
+    "adagrad": adagrad,
+    "adadelta": adadelta,
+    "adamax": adamax,
+    "nadam": nadam,
+    "lion": lion,
+    "rprop": rprop,
 }

@@ -223,6 +223,8 @@ def fit(
                     break
         finally:
             progress.close()
+        assert model.optimizer is not None
+        model.optimizer.finalize_variable_values(model.trainable_variables)
         watchers.on_train_end()
     return history
 

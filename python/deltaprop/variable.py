@@ -62,6 +62,11 @@ class Variable:
         self._trainable = bool(value)
 
     @property
+    def learning_rate_multiplier(self) -> float:
+        """Its layer's: a factor on the optimiser's learning rate."""
+        return 1.0 if self.owner is None else float(self.owner.learning_rate_multiplier)
+
+    @property
     def native(self) -> Any:
         """The C++ side, for executors."""
         return self._native

@@ -77,7 +77,8 @@ inline Plan make_plan(const Shape& s) {
   end_of_span(Span::backward);
 
   const bool adam = s.optimizer == Optimizer::adam;
-  const std::vector<double> attributes = adam ? std::vector<double>{0.01, 0.9, 0.999, 1e-7} : std::vector<double>{0};
+  const std::vector<double> attributes =
+      adam ? std::vector<double>{0.01, 1, 0.9, 0.999, 1e-7} : std::vector<double>{0, 1};
   for (size_t i = 0; i < 4; ++i) {
     const int parameter = parameters[i], activation = i < 2 ? d : x, delta = i < 2 ? dz : dh;
     const auto shape = plan.buffers[static_cast<size_t>(parameter)].shape;

@@ -15,27 +15,48 @@ namespace {
 
 using Real = long double;
 
+constexpr size_t kNone = 9;
+
 struct Rule {
   Optimizer optimizer;
   const char* name;
   std::vector<double> constants;  // in the order of the constructor
+  size_t epsilon = kNone;         // which of them it is
+  double start[2] = {0, 0};       // of the slots
 };
+// Those of the steps: Nadam's share and scale.
+const double kMore[] = {0.2, 0.7};
 // The betas and rhos are Keras's defaults, and ones whose 1 - beta is far from what float makes of it.
 const Rule kRules[] = {
     {Optimizer::sgd, "sgd", {}},
     {Optimizer::momentum, "momentum", {0.9}},
     {Optimizer::nesterov, "nesterov", {0.9}},
-    {Optimizer::rmsprop, "rmsprop", {0.9, 0, 1e-7}},
-    {Optimizer::rmsprop_momentum, "rmsprop_momentum", {0.9, 0.5, 1e-7}},
-    {Optimizer::centered_rmsprop, "centered_rmsprop", {0.9, 0.5, 1e-7}},
-    {Optimizer::adam, "adam", {0.9, 0.999, 1e-7}},
-    {Optimizer::adam, "adam with a long memory", {0.99, 0.99999, 1e-8}},
-    {Optimizer::amsgrad, "amsgrad", {0.9, 0.999, 1e-7}},
+    {Optimizer::rmsprop, "rmsprop", {0.9, 0, 1e-7}, 2},
+    {Optimizer::rmsprop_momentum, "rmsprop_momentum", {0.9, 0.5, 1e-7}, 2},
+    {Optimizer::centered_rmsprop, "centered_rmsprop", {0.9, 0.5, 1e-7}, 2},
+    {Optimizer::adam, "adam", {0.9, 0.999, 1e-7}, 2},
+    {Optimizer::adam, "adam with a long memory", {0.99, 0.99999, 1e-8}, 2},
+    {Optimizer::amsgrad, "amsgrad", {0.9, 0.999, 1e-7}, 2},
+    {Optimizer::adagrad, "adagrad", {1e-7}, 0, {0.1}},
+    {Optimizer::adadelta, "adadelta", {0.95, 1e-7}, 1},
+    {Optimizer::adamax, "adamax", {0.9, 0.999, 1e-7}, 2},
+    {Optimizer::nadam, "nadam", {0.9, 0.999, 1e-7}, 2},
+    {Optimizer::lion, "lion", {0.9, 0.99}},
+    {Optimizer::rprop, "rprop", {0.5, 1.2, 1e-6, 50}, kNone, {0, 0.01}},
+    {Optimizer::rprop, "rprop between narrow bounds", {0.5, 1.2, 0.009, 0.012}, kNone, {0, 0.01}},
 };
 
 struct State {
   Real w, slot[3];
 };
+
+Real sign(Real x) { return x > 0 ? 1 : x < 0 ? -1 : 0; }
+
+// What the slots hold before the first step, of `valid` elements that are not padding.
+template <class T>
+void start_slots(const Rule& rule, T* const slots[3], size_t valid) {
+  for (size_t i = 0; i < 2; ++i) std::fill_n(slots[i], valid, static_cast<T>(rule.start[i]));
+}
 
 // One step in long double; returns the size of what was added, which roundings are relative to.
 Real step(const Rule& rule, State& s, Real g, Real rate, Real decay) {
@@ -76,6 +97,42 @@ Real step(const Rule& rule, State& s, Real g, Real rate, Real decay) {
       s.w -= rate * s.slot[0] / (std::sqrt(variance) + c(2));
       break;
     }
+    case Optimizer::adagrad:
+      v += g * g;
+      s.w -= rate * g / std::sqrt(v + c(0));
+      break;
+    case Optimizer::adadelta: {
+      v = c(0) * v + static_cast<Real>(1 - rule.constants[0]) * g * g;
+      const Real change = std::sqrt(s.slot[1] + c(1)) / std::sqrt(v + c(1)) * g;
+      s.slot[1] = c(0) * s.slot[1] + static_cast<Real>(1 - rule.constants[0]) * change * change;
+      s.w -= rate * change;
+      break;
+    }
+    case Optimizer::adamax:
+      v += static_cast<Real>(1 - rule.constants[0]) * (g - v);
+      s.slot[1] = std::max(c(1) * s.slot[1], std::abs(g));
+      s.w -= rate * v / (s.slot[1] + c(2));
+      break;
+    case Optimizer::nadam: {
+      s.slot[0] += static_cast<Real>(1 - rule.constants[0]) * (g - s.slot[0]);
+      s.slot[1] += static_cast<Real>(1 - rule.constants[1]) * (g * g - s.slot[1]);
+      const Real mean = (1 - kMore[0]) * s.slot[0] + kMore[0] * g;
+      s.w -= rate * mean / (std::sqrt(s.slot[1]) + kMore[1] * c(2));
+      break;
+    }
+    case Optimizer::lion: {
+      s.w -= rate * sign(c(0) * v + static_cast<Real>(1 - rule.constants[0]) * g);
+      v = c(1) * v + static_cast<Real>(1 - rule.constants[1]) * g;
+      break;
+    }
+    case Optimizer::rprop: {
+      const Real agreement = sign(g) * v;
+      v = sign(g);
+      if (agreement > 0) s.slot[1] = std::min(c(1) * s.slot[1], c(3));
+      if (agreement < 0) s.slot[1] = std::max(c(0) * s.slot[1], c(2)), v = 0;
+      s.w -= rate * v * s.slot[1];
+      break;
+    }
     case Optimizer::count: break;
   }
   return std::abs(before) + std::abs(s.w - before);
@@ -92,6 +149,7 @@ void run(const Kernels<T>& k, const Rule& rule, T* w, const T* g, T* const slots
   u.rate = rate;
   u.decay = decay;
   u.constants = rule.constants.data();
+  u.more = kMore;
   k.update[size(rule.optimizer)](u);
 }
 
@@ -114,8 +172,10 @@ void test_update(const Kernels<T>& k, const Rule& rule, double decay) {
   for (auto& s : peer_slots) s.assign(n, 0);
   T* const peers[3] = {peer_slots[0].data(), peer_slots[1].data(), peer_slots[2].data()};
 
+  start_slots(rule, slots, valid);
+  start_slots(rule, peers, valid);
   std::vector<State> exact(n);
-  for (size_t j = 0; j < n; ++j) exact[j] = {w.data()[j], {0, 0, 0}};
+  for (size_t j = 0; j < n; ++j) exact[j] = {w.data()[j], {a.data()[j], b.data()[j], 0}};
   check::Close close(what);
   std::vector<Real> size(n, 0);
   for (size_t s = 0; s < kSteps; ++s) {
@@ -170,10 +230,12 @@ void test_update_of_a_single_row(const Kernels<T>& k, const Rule& rule) {
       slot[formed][i].assign(n, 0);
       u.slot[i] = slot[formed][i].data();
     }
+    start_slots(rule, u.slot, n);
     u.n = n;
     u.rate = 0.1;
     u.decay = 0.01;
     u.constants = rule.constants.data();
+    u.more = kMore;
     for (size_t s = 0; s < 3; ++s) k.update[size(rule.optimizer)](u);
   }
   bool same = check::same_bits(w[0], w[1]);
@@ -214,10 +276,12 @@ void test_outer_product_update(const Kernels<T>& k, const Rule& rule) {
             slot[formed][i].assign(n, 0);
             u.slot[i] = slot[formed][i].data();
           }
+          start_slots(rule, u.slot, n);
           u.n = n;
           u.rate = 0.1;
           u.decay = 0.01;
           u.constants = rule.constants.data();
+          u.more = kMore;
           if (formed) {
             k.outer_product_update[size(rule.optimizer)](product, u);
           } else {
@@ -252,8 +316,8 @@ void test_constant_gradient(const Kernels<T>& k, const Rule& rule) {
 // Keras allows an epsilon of zero; padding must not become 0 / 0.
 template <class T>
 void test_padding_without_epsilon(const Kernels<T>& k, Rule rule) {
-  if (rule.constants.size() < 3) return;
-  rule.constants[2] = 0;
+  if (rule.epsilon == kNone) return;
+  rule.constants[rule.epsilon] = 0;
   const size_t n = 2 * check::unit<T>(), valid = check::unit<T>() / 2;
   std::vector<T> w(n, 0), g(n, 0), slot[3];
   for (auto& s : slot) s.assign(n, 0);
@@ -327,6 +391,28 @@ void test_penalty_grad(const Kernels<T>& k) {
 }
 
 template <class T>
+void test_ema(const Kernels<T>& k) {
+  const size_t n = 4 * check::unit<T>(), valid = n - 3;
+  check::Random random(5);
+  const auto weights = random.vector<T>(valid, -3, 3), start = random.vector<T>(valid, -3, 3);
+  Matrix<T> w(1, n, n, 1), average(1, n, n, 3);
+  w.fill(0);
+  average.fill(0);
+  w.assign(weights.data(), 0, valid);
+  average.assign(start.data(), 0, valid);
+  const double momentum = 0.99;
+  check::Close close(name(k) + " ema");
+  k.ema(w.data(), static_cast<T>(momentum), average.data(), n);
+  for (size_t j = 0; j < valid; ++j)
+    close.add(j, average.data()[j], momentum * start[j] + (1 - momentum) * static_cast<Real>(weights[j]),
+              8 * check::epsilon<T>());
+  check::that(average.zero(valid, n), name(k) + " ema: padding does not stay zero");
+  k.ema(w.data(), 0, average.data(), n);
+  check::that(check::same_bits(average.data(), w.data(), n), name(k) + " ema: no copy where nothing is kept");
+  check::that(average.untouched_outside() && w.untouched_outside(), name(k) + " ema: written outside");
+}
+
+template <class T>
 void test_scale_and_clip(const Kernels<T>& k) {
   const size_t n = 4 * check::unit<T>();
   check::Random random(4);
@@ -367,6 +453,7 @@ int main() {
     }
     test_sums(k);
     test_penalty_grad(k);
+    test_ema(k);
     test_scale_and_clip(k);
   });
   return check::summary();

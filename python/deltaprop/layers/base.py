@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from numbers import Real
 from typing import Any
 
 from ..variable import Variable
@@ -34,6 +36,8 @@ class Layer:
         Unique in a model; the model chooses ``dense``, ``dense_1``, ... where it is not given.
     trainable : bool
         Whether `fit` may change the layer's variables. Setting it on a built layer works.
+    learning_rate_multiplier : float
+        A factor on the optimiser's learning rate for this layer, at least 0. Setting it on a built layer works.
     input_shape : tuple of int, optional
         Shape of one row, on a first layer; `input_dim` is the same for vectors.
     """
@@ -45,6 +49,7 @@ class Layer:
         *,
         name: str | None = None,
         trainable: bool = True,
+        learning_rate_multiplier: float = 1.0,
         input_shape: Any = None,
         input_dim: int | None = None,
     ) -> None:
@@ -54,6 +59,7 @@ class Layer:
             raise ValueError("give input_shape or input_dim, not both.")
         self.name = name
         self.trainable = bool(trainable)
+        self.learning_rate_multiplier = learning_rate_multiplier
         self.declared_shape: Shape | None = None
         if input_dim is not None:
             self.declared_shape = checked_shape(input_dim, "input_dim")
@@ -67,6 +73,17 @@ class Layer:
     def built(self) -> bool:
         """Whether the input shape is known and the variables exist."""
         return self.output_shape is not None
+
+    @property
+    def learning_rate_multiplier(self) -> float:
+        """A factor on the optimiser's learning rate; it holds from the next call of `fit`."""
+        return self._learning_rate_multiplier
+
+    @learning_rate_multiplier.setter
+    def learning_rate_multiplier(self, value: float) -> None:
+        if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < math.inf:
+            raise ValueError(f"learning_rate_multiplier must be a number of at least 0, received {value!r}.")
+        self._learning_rate_multiplier: float = float(value)
 
     @property
     def trainable_variables(self) -> list[Variable]:
@@ -123,7 +140,11 @@ class Layer:
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""
-        return {"name": self.name, "trainable": self.trainable}
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "learning_rate_multiplier": self.learning_rate_multiplier,
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Layer:
