@@ -252,7 +252,15 @@ def test_penalties_enter_the_gradient_before_clipping():
     assert norm(layer.kernel.numpy() - W) == pytest.approx(0.01)
 
 
+class Halving(dp.schedules.LearningRateSchedule):
+    def __call__(self, step):
+        return 0.1 if step < 4 else 0.05  # of one step only
+
+
 SCHEDULES = {
+    "one's own": Halving(),
+    "one cycle": dp.schedules.OneCycle(0.2, total_steps=9),
+    "warm-up": dp.schedules.WarmUp(dp.schedules.ExponentialDecay(0.2, 3, 0.5), warmup_steps=4),
     "exponential": dp.schedules.ExponentialDecay(0.2, decay_steps=3, decay_rate=0.5),
     "staircase": dp.schedules.ExponentialDecay(0.2, decay_steps=2, decay_rate=0.5, staircase=True),
     "cosine": dp.schedules.CosineDecay(0.2, decay_steps=6),

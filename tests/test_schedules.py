@@ -11,11 +11,14 @@ import pytest
 
 from deltaprop.schedules import (
     CosineDecay,
+    CosineDecayRestarts,
     ExponentialDecay,
     InverseTimeDecay,
     LearningRateSchedule,
+    OneCycle,
     PiecewiseConstantDecay,
     PolynomialDecay,
+    WarmUp,
     deserialize,
     serialize,
 )
@@ -25,6 +28,19 @@ def warm_cosine(t: int) -> float:
     if t < 10:
         return 0.1 + (1.0 - 0.1) * t / 10
     return 1.0 * (0.8 * 0.5 * (1 + math.cos(math.pi * min(t - 10, 40) / 40)) + 0.2)
+
+
+def restarts(t: float, length: float, t_mul: float, m_mul: float) -> float:
+    height = 1.0
+    while t >= length:
+        t, length, height = t - length, length * t_mul, height * m_mul
+    return 0.1 * (0.8 * height * 0.5 * (1 + math.cos(math.pi * t / length)) + 0.2)
+
+
+def one_cycle(t: float, linear: bool) -> float:
+    """As torch.optim.lr_scheduler.OneCycleLR has it, for 100 steps of which 30 rise from 0.04 to 1."""
+    start, end, share = (0.04, 1.0, t / 29) if t <= 29 else (1.0, 0.04 / 1e4, min(1, (t - 29) / 70))
+    return end + (start - end) * (1 - share if linear else (1 + math.cos(math.pi * share)) / 2)
 
 
 FORMULAS = [
@@ -41,6 +57,17 @@ FORMULAS = [
     (CosineDecay(0.1, 40, alpha=0.2, warmup_target=1.0, warmup_steps=10), warm_cosine),
     (CosineDecay(0.1, 40, warmup_target=1.0),
      lambda t: 0.5 * (1 + math.cos(math.pi * min(t, 40) / 40))),
+    (CosineDecayRestarts(0.1, 10, alpha=0.2), lambda t: restarts(t, 10, 2, 1)),
+    (CosineDecayRestarts(0.1, 1, 3.0, 0.5, alpha=0.2), lambda t: restarts(t, 1, 3, 0.5)),
+    (CosineDecayRestarts(0.1, 7, 1.0, 0.9, alpha=0.2), lambda t: restarts(t, 7, 1, 0.9)),
+    (OneCycle(1.0, 100), lambda t: one_cycle(t, False)),
+    (OneCycle(1.0, 100, anneal_strategy="linear"), lambda t: one_cycle(t, True)),
+    (OneCycle(1.0, 100, pct_start=0),
+     lambda t: 4e-6 + (1 - 4e-6) / 2 * (1 + math.cos(math.pi * min(1, (t + 1) / 100)))),
+    (OneCycle(1.0, 100, 1.0, "linear"), lambda t: 0.04 + 0.96 * t / 99 if t < 100 else 1.0),
+    (WarmUp(0.5, 10), lambda t: min(1, t / 10) * 0.5),
+    (WarmUp(ExponentialDecay(0.1, 20, 0.9), 10, 0.01),
+     lambda t: 0.01 + 0.09 * t / 10 if t < 10 else 0.1 * 0.9 ** ((t - 10) / 20)),
     (PiecewiseConstantDecay([10, 60], [1.0, 0.5, 0.1]),
      lambda t: 1.0 if t <= 10 else 0.5 if t <= 60 else 0.1),
     (PiecewiseConstantDecay([], [0.3]), lambda t: 0.3),
@@ -127,6 +154,13 @@ def test_a_schedule_of_the_users_own_is_found_only_in_custom_objects() -> None:
     (lambda: PiecewiseConstantDecay([1, 2], [0.1, 0.2]), "2 values and 2 boundaries"),
     (lambda: PiecewiseConstantDecay([2, 2], [0.1, 0.2, 0.3]), r"\[2, 2\]"),
     (lambda: PiecewiseConstantDecay([2], [0.1, -0.2]), "-0.2"),
+    (lambda: CosineDecayRestarts(0.1, 10, t_mul=0.5), "0.5"),
+    (lambda: OneCycle(0.1, 1), "1"),
+    (lambda: OneCycle(0.1, 10, pct_start=1.5), "1.5"),
+    (lambda: OneCycle(0.1, 10, anneal_strategy="cosine"), "'cosine'"),
+    (lambda: OneCycle(0.1, 10, div_factor=0), "0"),
+    (lambda: WarmUp("adam", 10), "'adam'"),  # type: ignore[arg-type]
+    (lambda: WarmUp(0.1, 0), "0"),
     (lambda: serialize(0.1), "0.1"),  # type: ignore[arg-type]
     (lambda: deserialize({"class_name": "os.system", "config": {}}), "'os.system'"),
     (lambda: deserialize({"class_name": "CosineDecay"}), "CosineDecay"),

@@ -161,6 +161,8 @@ class NguyenWidrow(Initializer):
                 f"NguyenWidrow needs the layer's number of inputs for biases, received the shape {shape}; "
                 f"NguyenWidrow(n_in=...) would do."
             )
-        length = 0.7 * shape[-1] ** (1 / n_in)
-        w: npt.NDArray[np.float64] = 2 * uniform(math.prod(shape), seed, stream).reshape(shape) - 1
-        return length * (w if len(shape) == 1 else w / np.linalg.norm(w, axis=0))
+        length: float = 0.7 * shape[-1] ** (1 / n_in)
+        w = 2 * uniform(math.prod(shape), seed, stream).reshape(shape) - 1
+        if len(shape) > 1:
+            w /= np.linalg.norm(w, axis=0)
+        return length * w

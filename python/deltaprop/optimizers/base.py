@@ -105,9 +105,7 @@ class Optimizer:
     def rates(self, first: int, count: int) -> npt.NDArray[np.float64]:
         """Return the learning rates of steps `first` ... `first + count - 1`, counted from 0."""
         if isinstance(self._learning_rate, LearningRateSchedule):
-            steps = np.arange(first, first + count, dtype=np.float64)
-            rates = self._learning_rate(steps)
-            return np.asarray(np.broadcast_to(rates, count), dtype=np.float64)
+            return self._learning_rate.rates(np.arange(first, first + count))
         return np.full(count, self._learning_rate)
 
     def scalars(self, first: int, count: int) -> npt.NDArray[np.float64]:
