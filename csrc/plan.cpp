@@ -8,26 +8,45 @@ namespace {
 
 const char* const kRoles[] = {"input", "target",    "weight",   "activation", "delta",   "mask",
                               "row",   "parameter", "gradient", "slot",       "counter", "scalar"};
-const char* const kKinds[] = {
-    "dense",        "add_bias",     "activation", "softmax",         "log_softmax",  "dropout",
-    "loss",         "reduce",       "penalty",    "activation_grad", "softmax_grad", "log_softmax_grad",
-    "dropout_grad", "dense_grad_w", "bias_grad",  "dense_grad_x",    "penalty_grad", "square_sum",
-    "clip_norm",    "clip_value",   "update",     "dense_update",    "bias_update",  "ema"};
+const char* const kKinds[] = {"dense",           "add_bias",     "activation",       "softmax",      "log_softmax",
+                              "dropout",         "loss",         "reduce",           "tally",        "penalty",
+                              "activation_grad", "softmax_grad", "log_softmax_grad", "dropout_grad", "dense_grad_w",
+                              "bias_grad",       "dense_grad_x", "penalty_grad",     "square_sum",   "clip_norm",
+                              "clip_value",      "update",       "dense_update",     "bias_update",  "ema"};
 const char* const kActivations[] = {
     "linear", "relu", "sigmoid", "tanh", "step",      "sign", "leaky_relu", "relu6",    "hard_tanh",  "hard_sigmoid",
     "elu",    "selu", "celu",    "gelu", "gelu_tanh", "silu", "softplus",   "softsign", "exponential"};
 const char* const kLosses[] = {"mse",
                                "mae",
                                "half_squared_error",
+                               "huber",
+                               "log_cosh",
+                               "mape",
+                               "msle",
+                               "poisson",
+                               "kl_divergence",
+                               "hinge",
+                               "squared_hinge",
+                               "categorical_hinge",
+                               "cosine_similarity",
+                               "quantile",
+                               "gaussian_nll",
                                "binary_crossentropy",
+                               "binary_focal_crossentropy",
                                "categorical_crossentropy",
                                "sparse_categorical_crossentropy",
+                               "categorical_focal_crossentropy",
                                "sigmoid_binary_crossentropy",
+                               "sigmoid_binary_focal_crossentropy",
                                "softmax_categorical_crossentropy",
                                "softmax_sparse_categorical_crossentropy",
+                               "softmax_categorical_focal_crossentropy",
                                "binary_accuracy",
                                "categorical_accuracy",
-                               "sparse_categorical_accuracy"};
+                               "sparse_categorical_accuracy",
+                               "top_k_categorical_accuracy",
+                               "sparse_top_k_categorical_accuracy"};
+const char* const kTallies[] = {"thresholds", "confusion", "moments"};
 const char* const kOptimizers[] = {"sgd",  "momentum", "nesterov", "rmsprop",  "rmsprop_momentum", "centered_rmsprop",
                                    "adam", "amsgrad",  "adagrad",  "adadelta", "adamax",           "nadam",
                                    "lion", "rprop"};
@@ -43,6 +62,7 @@ static_assert(sizeof kRoles / sizeof *kRoles == static_cast<size_t>(Role::count)
 static_assert(sizeof kKinds / sizeof *kKinds == static_cast<size_t>(Kind::count), "an operation lacks its name");
 static_assert(sizeof kActivations / sizeof *kActivations == size(Activation::count), "an activation lacks its name");
 static_assert(sizeof kLosses / sizeof *kLosses == size(Loss::count), "a loss lacks its name");
+static_assert(sizeof kTallies / sizeof *kTallies == size(Tally::count), "a tally lacks its name");
 static_assert(sizeof kOptimizers / sizeof *kOptimizers == size(Optimizer::count), "an optimizer lacks its name");
 
 // What each kind reads and writes, a letter per operand: rows, target, weight, value per row, mask, parameter,
@@ -63,6 +83,7 @@ Signature signature(Kind kind) {
     case Kind::dropout: return {"r", "rm", 2};
     case Kind::loss: return {"rtw?r?", "vr?", 0};
     case Kind::reduce: return {"vw?", "c", 1};
+    case Kind::tally: return {"rtw?", "c", 0};
     case Kind::penalty: return {"p", "c", 2};
     case Kind::activation_grad:
     case Kind::softmax_grad:
@@ -114,9 +135,10 @@ class OpCheck {
 
   void run(std::vector<bool>& written) const {
     const Signature s = signature(op_.kind);
-    const size_t known = op_.kind == Kind::loss ? size(Loss::count)
-                         : is_update()          ? size(Optimizer::count)
-                                                : size(Activation::count);
+    const size_t known = op_.kind == Kind::loss    ? size(Loss::count)
+                         : op_.kind == Kind::tally ? size(Tally::count)
+                         : is_update()             ? size(Optimizer::count)
+                                                   : size(Activation::count);
     check(op_.function >= 0 && static_cast<size_t>(op_.function) < known, "a function that nobody knows");
     operands(op_.in, s.in);
     operands(op_.out, s.out);
@@ -204,6 +226,7 @@ class OpCheck {
         same_shape(in(0), out(0));
         return optimizer();
       case Kind::loss: return loss();
+      case Kind::tally: return tally();
       case Kind::dropout: same_width(in(0), out(1)); return same_width(in(0), out(0));
       case Kind::reduce:
       case Kind::penalty:
@@ -219,17 +242,57 @@ class OpCheck {
 
   void loss() const {
     const auto function = static_cast<Loss>(op_.function);
-    const bool sparse = function == Loss::sparse_categorical_crossentropy ||
-                        function == Loss::softmax_sparse_categorical_crossentropy ||
-                        function == Loss::sparse_categorical_accuracy;
-    const bool matched = function == Loss::sigmoid_binary_crossentropy ||
-                         function == Loss::softmax_categorical_crossentropy ||
-                         function == Loss::softmax_sparse_categorical_crossentropy;
-    check(buffer(in(1)).width() == (sparse ? 1 : buffer(in(0)).width()), "a target of another width");
+    const bool matched = function >= Loss::sigmoid_binary_crossentropy && function < Loss::binary_accuracy;
+    const size_t n = buffer(in(0)).width(), given = op_.attributes.size();
+    size_t width = n, constants = 0;
+    switch (function) {
+      case Loss::sparse_categorical_crossentropy:
+      case Loss::softmax_sparse_categorical_crossentropy:
+      case Loss::sparse_categorical_accuracy: width = 1; break;
+      case Loss::huber:                     // delta
+      case Loss::binary_crossentropy:       // the smoothing
+      case Loss::categorical_crossentropy:  // the smoothing
+      case Loss::sigmoid_binary_crossentropy:
+      case Loss::softmax_categorical_crossentropy:
+      case Loss::binary_accuracy:                                   // the threshold
+      case Loss::top_k_categorical_accuracy: constants = 1; break;  // k
+      case Loss::sparse_top_k_categorical_accuracy:
+        width = 1;
+        constants = 1;
+        break;
+      case Loss::binary_focal_crossentropy:  // the smoothing, gamma, the weights of yes and no
+      case Loss::sigmoid_binary_focal_crossentropy: constants = 4; break;
+      case Loss::categorical_focal_crossentropy:  // the smoothing, gamma, a weight for each class
+      case Loss::softmax_categorical_focal_crossentropy: constants = 2 + n; break;
+      case Loss::quantile:  // the quantiles
+        check(given > 0 && n % given == 0, "outputs that are not one block per quantile");
+        width = n / given;
+        break;
+      case Loss::gaussian_nll:  // the smallest variance, what is added to each value
+        check(n % 2 == 0, "outputs that are not means and variances");
+        width = n / 2;
+        constants = 2;
+        break;
+      default: break;
+    }
+    check(given >= constants, "too few attributes");
+    check(buffer(in(1)).width() == width, "a target of another width");
     check(!matched || in(3) >= 0, "a matched loss without logits");
     check(out(1) < 0 || in(2) >= 0, "a delta without a weight");
     same_width(in(0), in(3));
     same_width(in(0), out(1));
+  }
+
+  void tally() const {
+    const auto function = static_cast<Tally>(op_.function);
+    const size_t n = buffer(in(0)).width(), given = op_.attributes.size(), classes = n > 1 ? n : 2;
+    check(buffer(in(1)).width() == n || (function != Tally::moments && buffer(in(1)).width() == 1),
+          "a target of another width");
+    check(given > 0 || function == Tally::moments, "too few attributes");
+    const size_t sums = function == Tally::thresholds  ? n * 2 * (given + 1)
+                        : function == Tally::confusion ? classes * classes
+                                                       : n * 4;
+    check(buffer(out(0)).width() == sums, "not as many sums as the tally has");
   }
 
   void optimizer() const {
@@ -292,6 +355,7 @@ Kind kind_of(const std::string& name) { return static_cast<Kind>(index_of(kKinds
 
 int function_of(Kind kind, const std::string& name) {
   if (kind == Kind::loss) return index_of(kLosses, name, "loss");
+  if (kind == Kind::tally) return index_of(kTallies, name, "tally");
   if (kind == Kind::update || Plan::forms_gradient(kind)) return index_of(kOptimizers, name, "optimizer");
   return index_of(kActivations, name.empty() ? "linear" : name, "activation");
 }

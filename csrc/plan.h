@@ -37,7 +37,7 @@ struct Buffer {
   size_t width() const;  // elements per row, or in all
 };
 
-// in -> out, with -1 for an optional operand that is absent. `function` is an Activation, Loss or Optimizer.
+// in -> out, with -1 for an optional operand that is absent. `function` is an Activation, Loss, Tally or Optimizer.
 enum class Kind {
   dense,            // x w [b] -> y [z]        y = function(z), z = x w + b; attributes: the function's constant
   add_bias,         // z b -> y
@@ -45,8 +45,10 @@ enum class Kind {
   softmax,          // z -> p
   log_softmax,      // z -> a
   dropout,          // x -> y mask             attributes: rate, stream
-  loss,             // p y [weight] [z] -> value [delta]; a delta wants the weight, a matched loss wants z
+  loss,             // p y [weight] [z] -> value [delta]; a delta wants the weight, a matched loss wants z;
+                    //                         attributes: the loss's constants, see plan.cpp
   reduce,           // value [weight] -> counter   attributes: 1 to divide by the weights, 0 by the rows
+  tally,            // p y [weight] -> counter  attributes: see metrics.inl
   penalty,          // w -> counter            attributes: l1, l2
   activation_grad,  // da s -> dz              s is a or z, as the function's derivative reads; attributes: the constant
   softmax_grad,     // dp p -> dz

@@ -133,10 +133,15 @@ def targets_for() -> Callable[..., np.ndarray]:
     def draw(loss: dp.losses.Loss, rows: int, n: int, rng: np.random.Generator) -> np.ndarray:
         if loss.sparse:
             return rng.integers(0, n, rows)
-        if loss.function == "binary_crossentropy":
-            return rng.integers(0, 2, (rows, n)).astype(np.float64)
-        if loss.function == "categorical_crossentropy":
+        (n,) = loss.target_shape((n,))
+        if loss.function.startswith("binary_") or loss.function.endswith("hinge"):
+            yes = rng.integers(0, 2, (rows, n)).astype(np.float64)
+            return np.eye(n)[rng.integers(0, n, rows)] if loss.one_hot else yes
+        if loss.one_hot or loss.function == "kl_divergence":
             return rng.dirichlet(np.ones(n), rows)  # soft targets: every term counts
-        return rng.normal(size=(rows, n))
+        if loss.function == "poisson":
+            return rng.poisson(3, (rows, n)).astype(np.float64)
+        y = rng.normal(size=(rows, n))
+        return np.abs(y) if loss.function == "msle" else y
 
     return draw

@@ -60,6 +60,14 @@ CASES: dict[str, Callable[[], tuple[list[Any], Any, Any]]] = {
         dp.optimizers.Lion(use_ema=True, ema_momentum=0.9, ema_overwrite_frequency=2),
     ),
     "rprop": lambda: ([Dense(65, "relu"), Dense(3)], "mse", dp.optimizers.Rprop()),
+    "log-cosh": lambda: ([Dense(9, "tanh"), Dense(3)], "log_cosh", "sgd"),
+    "poisson": lambda: ([Dense(9, "tanh"), Dense(17, "exponential")], "poisson", "adam"),
+    "cosine": lambda: ([Dense(9, "tanh"), Dense(17)], "cosine_similarity", "sgd"),
+    "quantiles": lambda: ([Dense(9, "tanh"), Dense(9)], dp.losses.Quantile((0.1, 0.5, 0.9)), "sgd"),
+    "gaussian": lambda: ([Dense(9, "tanh"), Dense(10, "softplus")], "gaussian_nll", "adam"),
+    "focal-sigmoid": lambda: ([Dense(9, "sigmoid")], "binary_focal_crossentropy", "sgd"),
+    "focal-softmax": lambda: ([Dense(17, "softmax")], "categorical_focal_crossentropy", "sgd"),
+    "focal-of-sigmoid": lambda: ([Dense(17, "sigmoid")], "categorical_focal_crossentropy", "sgd"),
     "cce-of-sigmoid": lambda: ([Dense(9, "sigmoid")], "categorical_crossentropy", "sgd"),
     "sparse-of-sigmoid": lambda: ([Dense(9, "sigmoid")], "sparse_categorical_crossentropy", "sgd"),
     "bce-of-tanh": lambda: ([Dense(9, "tanh")], "binary_crossentropy", "sgd"),
@@ -78,7 +86,10 @@ def run(plan_of: Any, core_executor: Any, targets_for: Any, rng: np.random.Gener
         generator = np.random.default_rng(3)
         layers, loss, optimizer = CASES[name]()
         model = dp.Sequential([dp.Input((37,)), *layers], dtype=dtype, seed=1)
-        model.compile(optimizer, loss, ["accuracy"])
+        loss, outputs = dp.losses.get(loss), model.output_shape[1:]
+        per_output = loss.sparse or loss.target_shape(outputs) == outputs
+        measures = ["accuracy", "auc", "ConfusionMatrix"] if per_output else [loss]
+        model.compile(optimizer, loss, measures, weighted_metrics=measures)
         n = batch * STEPS - batch // 3  # the last batch is short
         x = generator.normal(size=(n, 37))
         y = targets_for(model.loss, n, model.output_shape[-1], generator)

@@ -28,8 +28,8 @@ class Network:
         layers: list[dp.layers.Layer],
         loss: str | dp.losses.Loss,
         rows: int,
-        metrics: tuple[str, ...] = (),
-        weighted: tuple[str, ...] = (),
+        metrics: tuple[Any, ...] = (),
+        weighted: tuple[Any, ...] = (),
     ) -> None:
         self.shape, self.layers, self.loss = shape, layers, loss
         self.rows, self.metrics, self.weighted = rows, metrics, weighted
@@ -86,6 +86,48 @@ NETWORKS: dict[str, Callable[[], Network]] = {
     ),
     "sparse-from-logits": lambda: Network(
         (3,), [Dense(3)], dp.losses.SparseCategoricalCrossentropy(from_logits=True), 3, ("accuracy",)
+    ),
+    "huber": lambda: Network((10,), [Dense(17)], dp.losses.Huber(0.7), 64, ("huber", "log_cosh", "mape", "rmse", "r2")),
+    "log-cosh": lambda: Network((3,), [Dense(10, "tanh"), Dense(3)], "log_cosh", 17),
+    "mape": lambda: Network((3,), [Dense(3)], "mape", 17, (), ("R2Score",)),
+    "msle": lambda: Network((10,), [Dense(17, "sigmoid")], "msle", 17),
+    "poisson": lambda: Network((10,), [Dense(17, "sigmoid")], "poisson", 64, (dp.metrics.R2Score(None),)),
+    "kl-divergence": lambda: Network((10,), [Dense(17, "softmax")], "kl_divergence", 17, ("cosine_similarity",)),
+    "hinge": lambda: Network(
+        (10,), [Dense(1)], "hinge", 64, (dp.metrics.BinaryAccuracy(threshold=0.0), dp.metrics.AUC(from_logits=True))
+    ),
+    "squared-hinge": lambda: Network((3,), [Dense(17, "tanh")], "squared_hinge", 17, ("Precision",), ("Recall",)),
+    "categorical-hinge": lambda: Network(
+        (10,), [Dense(17)], "categorical_hinge", 64,
+        (dp.metrics.TopKCategoricalAccuracy(3),), ("top_k_categorical_accuracy",),
+    ),
+    "cosine": lambda: Network((10,), [Dense(17)], "cosine_similarity", 17, ("mse",)),
+    "quantiles": lambda: Network((10,), [Dense(9)], dp.losses.Quantile((0.1, 0.5, 0.9)), 17),
+    "median": lambda: Network((10,), [Dense(17)], "quantile", 17, ("mae",), ("mae",)),
+    "gaussian": lambda: Network(
+        (10,), [Dense(34, "sigmoid")], dp.losses.GaussianNLL(full=True), 17, (dp.losses.GaussianNLL(),)
+    ),
+    "focal-sigmoid": lambda: Network(
+        (10,), [Dense(17, "sigmoid")], dp.losses.BinaryFocalCrossentropy(True, 0.3, 1.5, label_smoothing=0.1), 64,
+        ("auc", "f1", dp.metrics.AUC(curve="PR"), dp.metrics.F1Score(threshold=0.4)), ("auc", "Recall"),
+    ),
+    "focal-of-tanh": lambda: Network((10,), [Dense(17, "tanh")], "binary_focal_crossentropy", 17),
+    "focal-softmax": lambda: Network(
+        (10,), [Dense(3, "softmax")],
+        dp.losses.CategoricalFocalCrossentropy((0.1, 0.5, 0.9), 1.5, label_smoothing=0.1), 64,
+        ("ConfusionMatrix", "f1_score", "Precision"), ("ConfusionMatrix",),
+    ),
+    "focal-of-sigmoid": lambda: Network((10,), [Dense(17, "sigmoid")], "categorical_focal_crossentropy", 17),
+    "smoothed-bce": lambda: Network(
+        (10,), [Dense(1, "sigmoid")], dp.losses.BinaryCrossentropy(label_smoothing=0.2), 64,
+        ("f1_score", "ConfusionMatrix", dp.metrics.Precision((0.7, 0.2))),
+    ),
+    "smoothed-cce": lambda: Network(
+        (10,), [Dense(17, "softmax")], dp.losses.CategoricalCrossentropy(label_smoothing=0.2), 64
+    ),
+    "class-ids": lambda: Network(
+        (10,), [Dense(17, "softmax")], "sparse_categorical_crossentropy", 64,
+        ("sparse_top_k_categorical_accuracy", "f1_score", "auc", "ConfusionMatrix", dp.metrics.Recall(class_id=2)),
     ),
     "bce-of-tanh": lambda: Network((3,), [Dense(17, "tanh")], "binary_crossentropy", 17),
     "bce-of-softmax": lambda: Network((3,), [Dense(17, "softmax")], "binary_crossentropy", 17),
@@ -165,7 +207,7 @@ AGREEMENT = {
     "penalty_grad": "elementwise", "clip_norm": "elementwise",
     "softmax": "row_sum", "softmax_grad": "row_sum", "log_softmax": "row_sum", "log_softmax_grad": "row_sum",
     "loss": "row_sum", "ema": "elementwise",
-    "reduce": "counter", "penalty": "wide_sum", "square_sum": "wide_sum",
+    "reduce": "counter", "tally": "counter", "penalty": "wide_sum", "square_sum": "wide_sum",
 }  # fmt: skip
 
 
@@ -173,7 +215,7 @@ def agreement(op: Op) -> str:
     """The row of the table of tolerances for an operation."""
     if op.kind == "activation" and op.function in ("relu", "step", "sign", "hard_tanh", "relu6"):
         return "exact"
-    if op.kind == "loss" and op.function.startswith(("sparse_categorical_acc", "categorical_acc")):
+    if op.kind == "loss" and op.function.endswith("categorical_accuracy"):
         return "exact"
     return AGREEMENT[op.kind]
 
@@ -252,7 +294,7 @@ class Comparison:
             assert np.array_equal(actual, expected), label
         elif b.role in ("counter", "scalar"):
             for a, e in zip(actual, expected):
-                precision = "float64" if op.kind == "reduce" else self.dtype
+                precision = "float64" if op.kind in ("reduce", "tally") else self.dtype
                 self.assert_close(a, e, agreement(op), precision, label)
         else:
             # A loss near zero is the difference of terms near one.
@@ -353,11 +395,12 @@ def test_the_tables_cover_the_vocabulary(plan_of: Any) -> None:
             seen |= {(op.kind, op.function) for op in plan_of(model, fused).ops}
     kinds = {kind for kind, _ in seen}
     assert kinds == set(AGREEMENT)
-    from deltaprop.textbook import LOSSES, UPDATES
+    from deltaprop.textbook import UPDATES
     from deltaprop.textbook_activations import ACTIVATIONS
+    from deltaprop.textbook_losses import LOSSES, TALLIES
 
     functions = {function for _, function in seen} - {""}
-    assert functions == {*ACTIVATIONS, *LOSSES, *UPDATES}
+    assert functions == {*ACTIVATIONS, *LOSSES, *TALLIES, *UPDATES}
 
 
 # ---- whole epochs

@@ -63,7 +63,40 @@ LOSSES: dict[str, tuple[str, int, Callable[[], Any]]] = {
     "categorical-of-sigmoid": ("sigmoid", 3, lambda: "categorical_crossentropy"),
     "sparse": ("softmax", 3, lambda: "sparse_categorical_crossentropy"),
     "sparse-from-logits": ("linear", 3, lambda: Sparse(from_logits=True)),
+    "huber": ("linear", 2, lambda: dp.losses.Huber(0.7)),
+    "log-cosh": ("linear", 2, lambda: "log_cosh"),
+    "mape": ("linear", 2, lambda: "mape"),
+    "msle-of-sigmoid": ("sigmoid", 2, lambda: "msle"),
+    "poisson-of-sigmoid": ("sigmoid", 2, lambda: "poisson"),
+    "kl-divergence": ("softmax", 3, lambda: "kl_divergence"),
+    "hinge": ("linear", 2, lambda: "hinge"),
+    "squared-hinge": ("tanh", 2, lambda: "squared_hinge"),
+    "categorical-hinge": ("linear", 3, lambda: "categorical_hinge"),
+    "cosine": ("linear", 3, lambda: "cosine_similarity"),
+    "quantiles": ("linear", 6, lambda: dp.losses.Quantile((0.1, 0.5, 0.9))),
+    "gaussian": ("sigmoid", 4, lambda: dp.losses.GaussianNLL(full=True)),
+    "focal-binary": ("sigmoid", 2, lambda: dp.losses.BinaryFocalCrossentropy(True, label_smoothing=0.1)),
+    "focal-binary-from-logits": (
+        "linear", 2, lambda: dp.losses.BinaryFocalCrossentropy(gamma=0.5, from_logits=True),
+    ),
+    "focal-binary-of-softmax": ("softmax", 3, lambda: "binary_focal_crossentropy"),
+    "focal-categorical": ("softmax", 3, lambda: dp.losses.CategoricalFocalCrossentropy((0.2, 0.5, 0.9))),
+    "focal-categorical-from-logits": (
+        "linear", 3, lambda: dp.losses.CategoricalFocalCrossentropy(1, 0.5, from_logits=True, label_smoothing=0.1),
+    ),
+    "focal-categorical-of-sigmoid": ("sigmoid", 3, lambda: "categorical_focal_crossentropy"),
+    "smoothed-binary": ("sigmoid", 2, lambda: dp.losses.BinaryCrossentropy(label_smoothing=0.2)),
+    "smoothed-categorical": ("softmax", 3, lambda: Categorical(label_smoothing=0.2)),
     "sparse-of-sigmoid": ("sigmoid", 3, lambda: "sparse_categorical_crossentropy"),
+}
+
+# How far an output is from where the slope of a loss jumps.
+KINKS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "mae": lambda p, y: p - y,
+    "mape": lambda p, y: p - y,
+    "quantile": lambda p, y: p - np.tile(y, (1, p.shape[1] // y.shape[1])),
+    "hinge": lambda p, y: 1 - np.where(y == 0, -1, y) * p,
+    "categorical_hinge": lambda p, y: np.diff(np.sort(np.c_[np.sum(y * p, axis=1) - 1, (1 - y) * p], axis=1)),
 }
 
 REGULARIZERS: dict[str, dict[str, Any]] = {
@@ -120,8 +153,8 @@ class Problem:
             values = [np.asarray(self.executor.read(b)) for b in op.inputs[:2] if b != ABSENT]
             if op.kind == "activation":
                 distances += [np.abs(values[0] - kink).min() for kink in kinks.get(op.function, ())]
-            elif op.kind == "loss" and op.function == "mae":
-                distances.append(np.abs(values[0] - values[1]).min())
+            elif op.kind == "loss" and op.function in KINKS:
+                distances.append(np.abs(KINKS[op.function](*values)).min())
             elif op.kind == "penalty" and op.attributes[0]:
                 distances.append(np.abs(values[0]).min())
         return bool(min(distances) < 10 * EPSILON)
@@ -142,7 +175,7 @@ def problem(
         if hidden == "frozen-bias":
             model.layers[0].bias.trainable = False
         # Gradients that are used up as they are formed cannot be read; a limit that never bites keeps them.
-        model.compile(dp.optimizers.SGD(0.1, clipnorm=1e30), make(), ["accuracy"])
+        model.compile(dp.optimizers.SGD(0.1, clipnorm=1e30), make())
         for _ in range(20):
             for v in model.variables:
                 v.assign(rng.normal(size=v.shape) / np.sqrt(v.shape[0]))  # moderate: ln(1 - p) is exact enough

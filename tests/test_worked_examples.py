@@ -136,7 +136,7 @@ def two_outputs(merged: bool) -> tuple[Plan, dict[str, int]]:
     emit("forward", "activation", "a2", "p2", function="sigmoid")
     emit("loss", "loss", "a1 y1 v1 -", "l1 d1", function="half_squared_error")
     emit("loss", "reduce", "l1 v1", "sum1", attributes=(0.0,))
-    emit("loss", "loss", "p2 y2 v2 a2", "l2 d2", function="sigmoid_binary_crossentropy")
+    emit("loss", "loss", "p2 y2 v2 a2", "l2 d2", function="sigmoid_binary_crossentropy", attributes=(0.0,))
     emit("loss", "reduce", "l2 v2", "sum2", attributes=(0.0,))
     emit("backward", "dense_grad_w", "h d1", "gw1 gb1")
     emit("backward", "dense_grad_w", "h d2", "gw2 gb2")

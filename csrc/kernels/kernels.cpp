@@ -1,8 +1,10 @@
 // Compiled once per ISA level: fills the tables of the level that DELTAPROP_ISA (an identifier) and DELTAPROP_ISA_NAME
 // (the same for people) name.
 #include "activations.inl"
+#include "crossentropies.inl"
 #include "gemm.inl"
 #include "losses.inl"
+#include "metrics.inl"
 #include "noise.inl"
 #include "optimizers.inl"
 #include "table.h"
@@ -66,12 +68,37 @@ constexpr deltaprop::Kernels<T> table() {
       log_softmax_grad<T>,
       dropout<T>,
       dropout_grad<T>,
-      {elementwise_loss<T, MeanSquaredError>, elementwise_loss<T, MeanAbsoluteError>,
-       elementwise_loss<T, HalfSquaredError>, elementwise_loss<T, BinaryCrossentropy>,
-       probability_crossentropy<T, false>, probability_crossentropy<T, true>,
-       elementwise_loss<T, SigmoidBinaryCrossentropy>, softmax_categorical_crossentropy<T>,
-       softmax_sparse_categorical_crossentropy<T>, elementwise_loss<T, BinaryAccuracy>, categorical_accuracy<T, false>,
-       categorical_accuracy<T, true>},
+      {elementwise_loss<T, MeanSquaredError>,
+       elementwise_loss<T, MeanAbsoluteError>,
+       elementwise_loss<T, HalfSquaredError>,
+       elementwise_loss<T, Huber>,
+       elementwise_loss<T, LogCosh>,
+       elementwise_loss<T, MeanAbsolutePercentageError>,
+       elementwise_loss<T, MeanSquaredLogarithmicError>,
+       elementwise_loss<T, Poisson>,
+       elementwise_loss<T, KLDivergence>,
+       elementwise_loss<T, Hinge>,
+       elementwise_loss<T, SquaredHinge>,
+       categorical_hinge<T>,
+       cosine_similarity<T>,
+       quantile<T>,
+       gaussian_nll<T>,
+       elementwise_loss<T, BinaryCrossentropy>,
+       elementwise_loss<T, BinaryFocalCrossentropy>,
+       probability_crossentropy<T, OneHot>,
+       probability_crossentropy<T, ClassIds>,
+       probability_crossentropy<T, OneHotFocal>,
+       elementwise_loss<T, SigmoidBinaryCrossentropy>,
+       elementwise_loss<T, SigmoidBinaryFocalCrossentropy>,
+       softmax_crossentropy<T, OneHot>,
+       softmax_sparse_categorical_crossentropy<T>,
+       softmax_crossentropy<T, OneHotFocal>,
+       elementwise_loss<T, BinaryAccuracy>,
+       categorical_accuracy<T, false>,
+       categorical_accuracy<T, true>,
+       top_k_categorical_accuracy<T, false>,
+       top_k_categorical_accuracy<T, true>},
+      {tally_thresholds<T>, tally_confusion<T>, tally_moments<T>},
       square_sum<T>,
       penalty<T>,
       penalty_grad<T>,

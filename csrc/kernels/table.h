@@ -36,17 +36,36 @@ enum class Loss {
   mse,
   mae,
   half_squared_error,
+  huber,
+  log_cosh,
+  mape,
+  msle,
+  poisson,
+  kl_divergence,
+  hinge,
+  squared_hinge,
+  categorical_hinge,
+  cosine_similarity,
+  quantile,
+  gaussian_nll,
   binary_crossentropy,
+  binary_focal_crossentropy,
   categorical_crossentropy,
   sparse_categorical_crossentropy,
+  categorical_focal_crossentropy,
   sigmoid_binary_crossentropy,
+  sigmoid_binary_focal_crossentropy,
   softmax_categorical_crossentropy,
   softmax_sparse_categorical_crossentropy,
+  softmax_categorical_focal_crossentropy,
   binary_accuracy,
   categorical_accuracy,
   sparse_categorical_accuracy,
+  top_k_categorical_accuracy,
+  sparse_top_k_categorical_accuracy,
   count
 };
+enum class Tally { thresholds, confusion, moments, count };
 enum class Optimizer {
   sgd,
   momentum,
@@ -68,6 +87,7 @@ enum class Scalar { boolean, int8, uint8, int16, uint16, int32, uint32, int64, u
 
 constexpr size_t size(Activation a) { return static_cast<size_t>(a); }
 constexpr size_t size(Loss l) { return static_cast<size_t>(l); }
+constexpr size_t size(Tally t) { return static_cast<size_t>(t); }
 constexpr size_t size(Optimizer o) { return static_cast<size_t>(o); }
 constexpr size_t size(Scalar s) { return static_cast<size_t>(s); }
 
@@ -126,13 +146,29 @@ template <class T>
 struct LossRows {
   const T* prediction;  // (rows, n), what the model puts out
   const T* logits;      // (rows, n), what went into the last activation; matched losses only
-  const T* target;      // (rows, n), or (rows, 1) class ids
+  const T* target;      // (rows, n), (rows, 1) class ids, or (rows, n / blocks) where a target has several outputs
   const T* weight;      // (rows), where delta is asked for
   T* value;             // (rows), not yet weighted
   T* delta;             // (rows, n), d objective / d prediction (or logits), or null
   size_t prediction_stride, logits_stride, target_stride, delta_stride;
   size_t rows, n;
-  T scale;  // 1 / rows of the batch: the objective is a mean over rows
+  T scale;                  // 1 / rows of the batch: the objective is a mean over rows
+  const double* constants;  // the loss's own, see plan.cpp
+  size_t constant_count;
+};
+
+// Some rows of a batch, added to the sums of a metric.
+template <class T>
+struct TallyRows {
+  const T* prediction;  // (rows, n)
+  const T* target;      // (rows, n), or (rows, 1) class ids
+  const T* weight;      // (rows), or null for ones
+  size_t prediction_stride, target_stride;
+  size_t rows, n;
+  bool class_ids;
+  const double* constants;  // the tally's own, see metrics.inl
+  size_t constant_count;
+  double* sums;
 };
 
 // One optimiser step over a span of one variable.
@@ -195,6 +231,7 @@ struct Kernels {
   void (*dropout_grad)(const T* dy, const std::uint8_t* mask, T scale, T* dx, size_t n);
 
   void (*loss[size(Loss::count)])(const LossRows<T>&);
+  void (*tally[size(Tally::count)])(const TallyRows<T>&);
 
   // Sums over one panel, down each column and then over columns, continuing *sum.
   void (*square_sum)(const T* g, size_t depth, size_t width, double* sum);

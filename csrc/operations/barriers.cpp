@@ -15,6 +15,7 @@ Cut cut_of(const Workspace<T>& work, const Op& op, int buffer, bool written) {
   const auto panels = [&](const Packed<T>& w) { return w.panels.count == 1 ? Cut::rows : Cut::columns; };
   switch (op.kind) {
     case Kind::reduce:
+    case Kind::tally:
     case Kind::penalty:
     case Kind::square_sum: return Cut::one_thread;
     case Kind::dense:

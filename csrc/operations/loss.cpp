@@ -21,6 +21,8 @@ void loss(const Case<T>& c) {
     l.rows = to - from;
     l.n = c.buffer(c.in(0)).width();
     l.scale = static_cast<T>(1.0 / static_cast<double>(c.at.batch_rows));
+    l.constants = c.op.attributes.data();
+    l.constant_count = c.op.attributes.size();
     c.kernels.loss[static_cast<size_t>(c.op.function)](l);
   });
 }
@@ -39,6 +41,24 @@ void reduce(const Case<T>& c) {
   }
   c.sums(c.out(0))[0] = sum;
   c.sums(c.out(0))[1] += c.op.attributes[0] != 0 ? total : static_cast<double>(c.at.rows);
+}
+
+template <class T>
+void tally(const Case<T>& c) {
+  if (c.team.thread != 0) return;
+  TallyRows<T> t{};
+  t.prediction = c.row(c.in(0), 0);
+  t.target = c.row(c.in(1), 0);
+  t.weight = c.row(c.in(2), 0);
+  t.prediction_stride = c.place(c.in(0)).stride;
+  t.target_stride = c.place(c.in(1)).stride;
+  t.rows = c.at.rows;
+  t.n = c.buffer(c.in(0)).width();
+  t.class_ids = t.n > 1 && c.buffer(c.in(1)).width() == 1;
+  t.constants = c.op.attributes.data();
+  t.constant_count = c.op.attributes.size();
+  t.sums = c.sums(c.out(0));
+  c.kernels.tally[static_cast<size_t>(c.op.function)](t);
 }
 
 // Once per batch, counted for each of its rows, so that it is divided as the losses are.
@@ -60,6 +80,7 @@ Operation<T> loss_operation(Kind kind) {
   switch (kind) {
     case Kind::loss: return loss<T>;
     case Kind::reduce: return reduce<T>;
+    case Kind::tally: return tally<T>;
     case Kind::penalty: return penalty<T>;
     default: return nullptr;
   }

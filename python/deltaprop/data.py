@@ -105,23 +105,20 @@ def targets_of(y: Any, n: int, output_shape: Shape, loss: Loss, what: str = "y")
     check_finite(array, what)
     if loss.sparse:
         return _class_ids(array, output_shape[-1], what)
-    if array.ndim == 1 and output_shape == (1,):
+    shape = loss.target_shape(output_shape)
+    if array.ndim == 1 and shape == (1,):
         array = array[:, np.newaxis]
-    if array.shape[1:] != output_shape:
-        wanted = ", ".join(("n_samples", *map(str, output_shape)))
+    if array.shape[1:] != shape:
+        wanted = ", ".join(("n_samples", *map(str, shape)))
+        fit = "match the model's output"
+        if shape != output_shape:
+            fit = f"fit loss {loss.name!r} on the model's output of shape {output_shape}"
         hint = ""
-        if loss.function == "categorical_crossentropy" and array.shape[1:] in ((), (1,)):
+        if loss.one_hot and array.shape[1:] in ((), (1,)):
             hint = " For class ids use loss='sparse_categorical_crossentropy', or dp.utils.to_categorical."
-        raise ValueError(
-            f"{what} must have shape ({wanted}) to match the model's output, received {array.shape}.{hint}"
-        )
-    if loss.function.endswith("_crossentropy") and array.dtype.kind in "iuf" and array.size:
-        low, high = array.min(), array.max()
-        if low < 0 or (high > 1 and loss.function == "binary_crossentropy"):
-            raise ValueError(
-                f"{what} must hold probabilities from 0 to 1 for loss {loss.function!r}, received values "
-                f"from {low} to {high}."
-            )
+        raise ValueError(f"{what} must have shape ({wanted}) to {fit}, received {array.shape}.{hint}")
+    if array.dtype.kind != "b" and array.size:
+        loss.check_targets(array, what)
     return array
 
 
@@ -146,7 +143,7 @@ def _classes(y: Array, loss: Loss) -> Array | None:
     """Return the class id of each row, or None where targets are no classes."""
     if loss.sparse:
         return y.astype(np.int64)
-    if loss.function == "categorical_crossentropy":
+    if loss.one_hot:
         return np.asarray(y.argmax(axis=1))
     if y.ndim == 2 and y.shape[1] == 1 and np.isin(y, (0, 1)).all():
         return y[:, 0].astype(np.int64)
@@ -154,8 +151,9 @@ def _classes(y: Array, loss: Loss) -> Array | None:
 
 
 def fold_weights(
-    y: Array, loss: Loss, sample_weight: Any, class_weight: Mapping[int, float] | str | None, what: str = ""
-) -> Array | None:
+    y: Array, loss: Loss, output_shape: Shape, sample_weight: Any,
+    class_weight: Mapping[int, float] | str | None, what: str = "",
+) -> Array | None:  # fmt: skip
     """Fold class and sample weights into one weight per row, or None for ones.
 
     Parameters
@@ -187,11 +185,14 @@ def fold_weights(
             "class_weight needs targets that are classes: class ids, one-hot rows or a 0/1 column; "
             "use sample_weight instead."
         )
-    by_class = _class_table(classes, class_weight)[classes]
+    n_classes = max(output_shape[-1], 2) if loss.sparse or loss.one_hot else 2
+    by_class = _class_table(classes, n_classes, class_weight)[classes]
     return by_class if weights is None else by_class * weights
 
 
-def _class_table(classes: Array, class_weight: Mapping[int, float] | str) -> npt.NDArray[np.float64]:
+def _class_table(
+    classes: Array, n_classes: int, class_weight: Mapping[int, float] | str
+) -> npt.NDArray[np.float64]:
     counts = np.bincount(classes)
     if isinstance(class_weight, str):
         if class_weight != "balanced":
@@ -203,10 +204,12 @@ def _class_table(classes: Array, class_weight: Mapping[int, float] | str) -> npt
             f"class_weight must be a dict such as {{0: 1.0, 1: 5.0}} or 'balanced', received "
             f"{class_weight!r}."
         )
-    table = np.ones(max([len(counts), *(int(k) + 1 for k in class_weight if _is_class(k))]))
+    table = np.ones(n_classes)
     for key, value in class_weight.items():
         if not _is_class(key):
             raise ValueError(f"class_weight's keys must be class ids (0, 1, ...), received {key!r}.")
+        if key >= n_classes:
+            raise ValueError(f"class_weight names class {key}; the classes are 0 to {n_classes - 1}.")
         if not isinstance(value, (int, float, np.number)) or not 0 <= value < np.inf:
             raise ValueError(f"class_weight[{key}] must be a number of at least 0, received {value!r}.")
         table[int(key)] = value

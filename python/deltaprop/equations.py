@@ -40,11 +40,23 @@ def _dense(op: Op, i: list[str], o: list[str]) -> str:
 
 def _loss(op: Op, i: list[str], o: list[str]) -> str:
     delta = ""
-    if len(o) > 1 and op.function.startswith(("softmax_", "sigmoid_")):
+    matched = len(i) > 3 and bool(i[3])
+    if len(o) > 1 and matched and not any(op.attributes):
         delta = f",  {o[1]} = ({i[0]} - {i[1]}) {i[2]} / rows"
     elif len(o) > 1:
-        delta = f",  {o[1]} = {i[2]} / rows  d{o[0]}/d{i[0]}"
-    return f"{o[0]} = {op.function}({i[1]}, {i[0]}){delta}"
+        delta = f",  {o[1]} = {i[2]} / rows  d{o[0]}/d{i[3] if matched else i[0]}"
+    return f"{o[0]} = {op.function}({i[1]}, {i[0]}{_constants(op)}){delta}"
+
+
+def _constants(op: Op) -> str:
+    """``; 0.1, 2`` for what a loss or metric has beside its operands, if that is not zero."""
+    shown = [f"{c:g}" for c in op.attributes] if any(op.attributes) else []
+    return f"; {', '.join(shown[:4] + ['...'] * (len(shown) > 4))}" if shown else ""
+
+
+def _tally(op: Op, i: list[str], o: list[str]) -> str:
+    weight = f", {i[2]}" if i[2] else ""
+    return f"{o[0]} += {op.function}({i[1]}, {i[0]}{weight}{_constants(op)})"
 
 
 def _dense_grad_w(op: Op, i: list[str], o: list[str]) -> str:
@@ -98,6 +110,7 @@ _EQUATIONS: dict[str, Callable[[Op, list[str], list[str]], str]] = {
     "dropout": lambda op, i, o: f"{o[0]} = {i[0]} * {o[1]} / {1 - op.attributes[0]:g}",
     "loss": _loss,
     "reduce": lambda op, i, o: f"{o[0]} += sum of {i[0]}{f' {i[1]}' if i[1:] and i[1] else ''}",
+    "tally": _tally,
     "penalty": _penalty,
     "activation_grad": lambda op, i, o: f"{o[0]} = {i[0]} * {op.function}'({i[1]})",
     "softmax_grad": lambda op, i, o: f"{o[0]} = {i[1]} * ({i[0]} - {i[0]}.{i[1]})",

@@ -11,7 +11,13 @@ __all__ = ["fuse"]
 # A loss on probabilities, the operation that made them, its gradient, and the loss on what went in.
 _MATCHED = {
     "binary_crossentropy": ("activation", "sigmoid", "activation_grad", "sigmoid_binary_crossentropy"),
+    "binary_focal_crossentropy": (
+        "activation", "sigmoid", "activation_grad", "sigmoid_binary_focal_crossentropy",
+    ),
     "categorical_crossentropy": ("softmax", "", "softmax_grad", "softmax_categorical_crossentropy"),
+    "categorical_focal_crossentropy": (
+        "softmax", "", "softmax_grad", "softmax_categorical_focal_crossentropy",
+    ),
     "sparse_categorical_crossentropy": (
         "softmax", "", "softmax_grad", "softmax_sparse_categorical_crossentropy",
     ),
@@ -145,5 +151,5 @@ def _drop_unused_buffers(plan: Plan) -> None:
     plan.buffers = [plan.buffers[b] for b in sorted(used)]
     for name in ("inputs", "targets", "weights", "outputs", "objective"):
         setattr(plan, name, [number[b] for b in getattr(plan, name)])
-    plan.metrics = [(name, number[b]) for name, b in plan.metrics]
+    plan.metrics = [(metric, number[b]) for metric, b in plan.metrics]
     plan.variables = {number[b]: v for b, v in plan.variables.items() if b in used}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .callbacks import Callback, Logs, direction
+from .progress import shown
 
 __all__ = ["History"]
 
@@ -16,7 +19,8 @@ class History(Callback):
     ----------
     history : dict of str to list of float
         One list for each of ``'loss'``, the metrics, ``'val_'`` and these, and ``'learning_rate'``
-        where a callback sets it. With ``validation_freq > 1`` the ``'val_'`` lists are shorter.
+        where a callback sets it. With ``validation_freq > 1`` the ``'val_'`` lists are shorter. A
+        metric with a value for each class has a list of arrays.
     epoch : list of int
         Epochs that ran, counted from 0.
     params : mapping
@@ -36,7 +40,7 @@ class History(Callback):
     """
 
     def __init__(self) -> None:
-        self.history: dict[str, list[float]] = {}
+        self.history: dict[str, list[Any]] = {}
         self.epoch: list[int] = []
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
@@ -57,12 +61,14 @@ class History(Callback):
         lines = [f"History of {n} epoch{'' if n == 1 else 's'}"]
         width = max(map(len, self.history), default=0)
         for name, values in self.history.items():
-            ends = f"{values[0]:.4g} -> {values[-1]:.4g}" if len(values) > 1 else f"{values[0]:.4g}"
+            ends = " -> ".join(shown(value, "{:.4g}".format) for value in (values[0], values[-1])[:len(values)])
             lines.append(f"  {name:<{width}}  {ends}{self._best(name)}")
         return "\n".join(lines)
 
     def _best(self, name: str) -> str:
         values = self.history[name]
+        if getattr(values[0], "shape", ()):
+            return ""
         finite = [value for value in values if value == value]
         towards = direction(name)
         if towards is None or len(values) < 2 or not finite:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -322,7 +323,7 @@ class Sequential(_core.Callable):
         resolved = []
         for (metric, weighted), name in zip(self._metrics, self._metric_names()):
             assert self.loss is not None
-            metric = metric.resolve(int(np.prod(output_shape)), self.loss.sparse)
+            metric = copy.copy(metric.resolve(int(np.prod(output_shape)), self.loss.sparse))
             metric.name = name
             resolved.append((metric, weighted))
         return fuse(lower(self.layers, input_shape, self.loss, resolved, self.optimizer))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from . import _core, activations
@@ -77,8 +78,8 @@ class Plan:
         The counters whose sum is minimised.
     obstacle : str
         Why the network cannot be trained, and what would do; empty where it can.
-    metrics : list of (str, int)
-        Names and counters of what is reported beside the loss.
+    metrics : list of (Metric, int)
+        What is reported beside the loss, and its counter.
     variables : dict of int to Variable
         What the parameter and slot buffers are.
     """
@@ -92,7 +93,7 @@ class Plan:
         self.outputs: list[int] = []
         self.objective: list[int] = []
         self.obstacle = ""
-        self.metrics: list[tuple[str, int]] = []
+        self.metrics: list[tuple[Metric, int]] = []
         self.variables: dict[int, Variable] = {}
 
     @property
@@ -227,23 +228,51 @@ _LOWERINGS: dict[type[Layer], Callable[[Builder, Any, int], int]] = {
 
 
 def _lower_measure(
-    builder: Builder, function: str, prediction: int, target: int, weight: int, by_weight: bool, *, delta: int
-) -> int:
+    builder: Builder, measure: Loss | Metric, prediction: int, target: int, weight: int, by_weight: bool,
+    *, delta: int,
+) -> int:  # fmt: skip
     """Add a loss or metric with its reduction and return the counter."""
     plan = builder.plan
+    constants = measure.constants(math.prod(plan.buffers[prediction].shape))
     value = plan.buffer("row", (), builder.name("l"))
     counter = plan.buffer("counter", (2,), builder.name("sum"))
     outputs = (value,) if delta == ABSENT else (value, delta)
     scale = weight if delta != ABSENT else ABSENT
-    builder.emit("loss", "loss", (prediction, target, scale, ABSENT), outputs, function=function)
+    builder.emit(
+        "loss", "loss", (prediction, target, scale, ABSENT), outputs,
+        function=measure.function, attributes=constants,
+    )  # fmt: skip
     builder.emit("loss", "reduce", (value, weight), (counter,), attributes=(float(by_weight),))
     return counter
 
 
-def _probabilities(builder: Builder, function: str, logits: int) -> int:
-    """Return the probabilities that a cross-entropy wants instead of its logits."""
-    binary = function == "binary_crossentropy"
-    return builder.activate("loss", activations.sigmoid if binary else activations.softmax, logits)
+def _lower_metric(builder: Builder, metric: Metric, loss: Loss, output: int, weighted: bool) -> int:
+    """Add a metric on the output and return the counter."""
+    plan = builder.plan
+    target, weight = plan.targets[0], plan.weights[0] if weighted else ABSENT
+    shape = plan.buffers[output].shape
+    wanted = metric.target_shape(shape, loss.sparse)
+    if wanted != plan.buffers[target].shape:
+        raise ValueError(
+            f"metric {metric.name!r} needs targets of shape {wanted} for an output of shape {shape}, and those of "
+            f"loss {loss.name!r} have shape {plan.buffers[target].shape}; leave the metric out, or pass the loss "
+            f"as a metric."
+        )
+    prediction = _taken(builder, metric, output)
+    if metric.kind == "loss":
+        return _lower_measure(builder, metric, prediction, target, weight, weighted, delta=ABSENT)
+    n = math.prod(shape)
+    counter = plan.buffer("counter", metric.counter_shape(n), builder.name("sum"))
+    builder.emit(
+        "loss", metric.kind, (prediction, target, weight), (counter,),
+        function=metric.function, attributes=metric.constants(n),
+    )  # fmt: skip
+    return counter
+
+
+def _taken(builder: Builder, measure: Loss | Metric, output: int) -> int:
+    """Return what a loss or metric takes: the output, or the probabilities that it stands for."""
+    return builder.activate("loss", activations.get(measure.link), output) if measure.from_logits else output
 
 
 def _penalties(layers: list[Layer]) -> list[tuple[Variable, float, float]]:
@@ -407,20 +436,18 @@ def lower(
     if loss is None:
         return plan
 
-    target = plan.buffer("target", () if loss.sparse else plan.buffers[output].shape, "y")
+    target = plan.buffer("target", loss.target_shape(plan.buffers[output].shape), "y")
     weight = plan.buffer("weight", (), "w")
     plan.targets.append(target)
     plan.weights.append(weight)
-    prediction = output
-    if getattr(loss, "from_logits", False):
-        prediction = _probabilities(builder, loss.function, output)
+    prediction = _taken(builder, loss, output)
     ops = plan.spans["forward"] + plan.spans["loss"]
     needs = _needs_gradient(plan, ops)
     plan.obstacle = _obstacle(ops, needs)
     trains = optimizer is not None and prediction in needs and not plan.obstacle
     delta = builder.rows("delta", prediction, "d" + plan.buffers[prediction].name) if trains else ABSENT
     plan.objective.append(
-        _lower_measure(builder, loss.function, prediction, target, weight, False, delta=delta)
+        _lower_measure(builder, loss, prediction, target, weight, False, delta=delta)
     )
     penalties = _penalties(layers)
     if penalties:
@@ -429,10 +456,7 @@ def lower(
         for variable, l1, l2 in penalties:
             builder.emit("loss", "penalty", (builder.parameters[variable],), (total,), attributes=(l1, l2))
     for metric, weighted in metrics or []:
-        w = weight if weighted else ABSENT
-        measured = _probabilities(builder, metric.function, output) if metric.from_logits else output
-        counter = _lower_measure(builder, metric.function, measured, target, w, weighted, delta=ABSENT)
-        plan.metrics.append((metric.name, counter))
+        plan.metrics.append((metric, _lower_metric(builder, metric, loss, output, weighted)))
     if trains:
         assert optimizer is not None
         gradients = _lower_backward(builder, ops, prediction, delta)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Any, TextIO
 
@@ -95,14 +95,14 @@ class Progress:
         self._epoch = 0
         self._began = self._drawn = perf_counter()
         self._printed = -_INTERVAL
-        self._pending: tuple[int, float, dict[str, float]] | None = None
+        self._pending: tuple[int, float, dict[str, Any]] | None = None
 
     def epoch_begin(self, epoch: int = 0) -> None:
         """Start the clock of epoch ``epoch``, counted from 0."""
         self._epoch = epoch
         self._began = perf_counter()
 
-    def update(self, samples_done: int, logs: Mapping[str, float] | None = None) -> None:
+    def update(self, samples_done: int, logs: Mapping[str, Any] | None = None) -> None:
         """Redraw the bar, unless that was done less than a tenth of a second ago.
 
         Parameters
@@ -130,7 +130,7 @@ class Progress:
         self._bar.n = samples_done
         self._bar.refresh()
 
-    def epoch_end(self, logs: Mapping[str, float] | None = None) -> None:
+    def epoch_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """Print the line of this epoch, or keep it for `close` if lines come too fast.
 
         Parameters
@@ -185,10 +185,21 @@ def _shows_bars(file: Any) -> bool:
     return file is sys.stdout and "IPKernelApp" in getattr(shell, "config", ())
 
 
-def _values(logs: Mapping[str, float]) -> str:
+def _values(logs: Mapping[str, Any]) -> str:
     """``' - loss: 0.2345 - accuracy: 0.9300'``: four decimals, or an exponent for the small."""
-    return "".join(f" - {name}: {value:.4e}" if 0 < abs(value) <= 1e-3
-                   else f" - {name}: {value:.4f}" for name, value in logs.items())
+    return "".join(f" - {name}: {shown(value, _decimals)}" for name, value in logs.items())
+
+
+def _decimals(value: float) -> str:
+    return f"{value:.4e}" if 0 < abs(value) <= 1e-3 else f"{value:.4f}"
+
+
+def shown(value: Any, number: Callable[[float], str]) -> str:
+    """Return a result as short text: a number, ``[a b c]`` for a vector, ``(3 x 3)`` for a matrix."""
+    shape = getattr(value, "shape", ())
+    if len(shape) == 1:
+        return f"[{' '.join(map(number, value))}]"
+    return number(value) if not shape else f"({' x '.join(map(str, shape))})"
 
 
 def _duration(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""The plan in NumPy, any float type: its operations on the formulas of textbook.py, with the methods of `_core`."""
+"""The plan in NumPy, any float type: its operations on the formulas of the textbooks, with the methods of `_core`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .plan import ABSENT, Op, Plan
-from .textbook import LOSSES, UPDATES, philox
+from .textbook import UPDATES, philox
 from .textbook_activations import (
     ACTIVATIONS,
     log_softmax,
@@ -18,6 +18,7 @@ from .textbook_activations import (
     softmax,
     softmax_grad,
 )
+from .textbook_losses import LOSSES, TALLIES
 
 __all__ = ["ReferenceExecutor"]
 
@@ -104,7 +105,7 @@ class ReferenceExecutor:
     def _loss(self, op: Op) -> None:
         prediction, target, weight, logits = op.inputs
         z = None if logits == ABSENT else self.values[logits]
-        value, slope = LOSSES[op.function](self.values[prediction], self.values[target], z)
+        value, slope = LOSSES[op.function](self.values[prediction], self.values[target], z, op.attributes)
         self.values[op.outputs[0]] = value.astype(self.dtype)
         if len(op.outputs) > 1:
             assert slope is not None
@@ -119,6 +120,14 @@ class ReferenceExecutor:
         counter = self.counters[op.outputs[0]]
         counter[0] += float(np.sum(weight * value))
         counter[1] += float(np.sum(weight)) if op.attributes[0] else len(value)
+
+    def _tally(self, op: Op) -> None:
+        prediction, target, weight = op.inputs
+        p = self.values[prediction]
+        w = np.ones(len(p)) if weight == ABSENT else self.values[weight].astype(np.float64)
+        added = TALLIES[op.function](p, self.values[target], w, op.attributes)
+        counter = self.counters[op.outputs[0]]
+        counter[:] = [old + new for old, new in zip(counter, added.ravel().tolist())]
 
     def _penalty(self, op: Op) -> None:
         if self.first_row == 0:
@@ -235,11 +244,11 @@ class ReferenceExecutor:
                 getattr(self, f"_{op.kind}")(op)
 
     def read(self, buffer: int) -> Any:
-        """Return a buffer's array, or a counter's two numbers."""
+        """Return a buffer's array, or a counter's numbers."""
         return self.counters[buffer] if buffer in self.counters else self.values[buffer]
 
     def write(self, buffer: int, value: Any) -> None:
-        """Replace a buffer's array, or a counter's two numbers."""
+        """Replace a buffer's array, or a counter's numbers."""
         if buffer in self.counters:
             self.counters[buffer] = list(value)
         elif self.plan.buffers[buffer].role == "mask":
@@ -313,13 +322,15 @@ class ReferenceExecutor:
         return 0.0
 
     def sums(self, buffer: int) -> list[float]:
-        """Return a counter's sum and divisor."""
+        """Return a counter's numbers: a sum and its divisor, or a tally's sums."""
         return self.counters[buffer]
 
     def reset_counters(self) -> None:
         """Set all counters to zero."""
         self.counters = {
-            b: [0.0, 0.0] for b, x in enumerate(self.plan.buffers) if x.role in ("counter", "scalar")
+            b: [0.0] * math.prod(x.shape)
+            for b, x in enumerate(self.plan.buffers)
+            if x.role in ("counter", "scalar")
         }
 
     def snapshot(self) -> None:

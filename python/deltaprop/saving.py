@@ -187,7 +187,7 @@ def _by_class(classes: Iterable[Any]) -> dict[str, Any]:
 
 
 _LOSSES = _by_class(losses.LOSSES.values())
-_METRICS = _by_class([*metrics.METRICS.values(), metrics._LossMetric])
+_METRICS = _by_class([*metrics.METRICS.values(), metrics.LossMetric])
 _OPTIMIZERS = _by_class(optimizers.OPTIMIZERS.values())
 
 

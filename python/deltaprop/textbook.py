@@ -1,4 +1,4 @@
-"""Losses, updates and random bits in NumPy, a small function each; textbook_activations.py has the activations."""
+"""Updates and random bits in NumPy; textbook_activations.py and textbook_losses.py have the rest."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["LOSSES", "UPDATES", "philox"]
+__all__ = ["UPDATES", "philox"]
 
 Array = npt.NDArray[Any]
-
-# Probabilities are clipped to [EPSILON, 1 - EPSILON] before a logarithm, as in Keras.
-EPSILON = 1e-7
 
 
 def philox(counter: Sequence[Any], key: tuple[int, int]) -> list[Array]:
@@ -37,97 +34,6 @@ def philox(counter: Sequence[Any], key: tuple[int, int]) -> list[Array]:
         c0, c1, c2, c3 = high1 ^ c1 ^ np.uint64(k0), p1 & mask, high0 ^ c3 ^ np.uint64(k1), p0 & mask
         k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
     return [np.asarray(c, dtype=np.uint32) for c in (c0, c1, c2, c3)]
-
-
-# ---- losses: (prediction, target, logits) -> value per row, its gradient by the prediction (or logits)
-
-
-def mse(p: Array, y: Array, z: Array | None) -> tuple[Array, Array]:
-    """(1/K) sum (p - y)^2."""
-    return np.mean((p - y) ** 2, axis=1), 2 * (p - y) / p.shape[1]
-
-
-def mae(p: Array, y: Array, z: Array | None) -> tuple[Array, Array]:
-    """(1/K) sum |p - y|."""
-    return np.mean(np.abs(p - y), axis=1), np.sign(p - y) / p.shape[1]
-
-
-def half_squared_error(p: Array, y: Array, z: Array | None) -> tuple[Array, Array]:
-    """(1/2) sum (p - y)^2."""
-    return 0.5 * np.sum((p - y) ** 2, axis=1), p - y
-
-
-def binary_crossentropy(p: Array, y: Array, z: Array | None) -> tuple[Array, Array]:
-    """-(1/K) sum y ln p + (1 - y) ln(1 - p), p clipped."""
-    q = np.clip(p, p.dtype.type(EPSILON), 1 - p.dtype.type(EPSILON))
-    value = -np.mean(y * np.log(q) + (1 - y) * np.log(1 - q), axis=1)
-    return value, np.where(q == p, (q - y) / (q * (1 - q)), 0) / p.shape[1]
-
-
-def sigmoid_binary_crossentropy(p: Array, y: Array, z: Array | None) -> tuple[Array, Array]:
-    """The same from z, with p = sigmoid(z): max(0, z) - z y + ln(1 + exp(-|z|))."""
-    assert z is not None
-    value = np.mean(np.maximum(z, 0) - z * y + np.log1p(np.exp(-np.abs(z))), axis=1)
-    return value, (p - y) / p.shape[1]
-
-
-def _one_hot(y: Array, like: Array) -> Array:
-    return np.asarray(np.arange(like.shape[1]) == y.reshape(-1, 1), dtype=like.dtype)
-
-
-def categorical_crossentropy(p: Array, y: Array, z: Array | None) -> tuple[Array, Array]:
-    """-sum y ln q, with q = p / sum p, clipped."""
-    total = p.sum(axis=1, keepdims=True)
-    q = p / total
-    clipped = np.clip(q, p.dtype.type(EPSILON), 1 - p.dtype.type(EPSILON))
-    slope = np.where(q == clipped, -y / clipped, 0)
-    return -np.sum(y * np.log(clipped), axis=1), (
-        slope - np.sum(slope * q, axis=1, keepdims=True)
-    ) / total
-
-
-def sparse_categorical_crossentropy(p: Array, y: Array, z: Array | None) -> tuple[Array, Array]:
-    """-ln q_y."""
-    return categorical_crossentropy(p, _one_hot(y, p), z)
-
-
-def softmax_categorical_crossentropy(p: Array, y: Array, z: Array | None) -> tuple[Array, Array]:
-    """The same from z, with p = softmax(z): sum y (ln sum exp z - z)."""
-    assert z is not None
-    shifted = z - z.max(axis=1, keepdims=True)
-    log_sum = np.log(np.sum(np.exp(shifted), axis=1, keepdims=True))
-    return np.sum(y * (log_sum - shifted), axis=1), p * y.sum(axis=1, keepdims=True) - y
-
-
-def softmax_sparse_categorical_crossentropy(p: Array, y: Array, z: Array | None) -> tuple[Array, Array]:
-    """The same with class ids."""
-    return softmax_categorical_crossentropy(p, _one_hot(y, p), z)
-
-
-def binary_accuracy(p: Array, y: Array, z: Array | None) -> tuple[Array, None]:
-    """The share of outputs on the right side of 0.5."""
-    return np.mean((p > 0.5) == y, axis=1), None
-
-
-def categorical_accuracy(p: Array, y: Array, z: Array | None) -> tuple[Array, None]:
-    """1 where the largest output is the target's."""
-    return p.argmax(axis=1) == y.argmax(axis=1), None
-
-
-def sparse_categorical_accuracy(p: Array, y: Array, z: Array | None) -> tuple[Array, None]:
-    """1 where the largest output is the class id."""
-    return p.argmax(axis=1) == y.reshape(-1), None
-
-
-LOSSES: dict[str, Callable[[Array, Array, Array | None], tuple[Array, Array | None]]] = {
-    f.__name__: f
-    for f in (
-        mse, mae, half_squared_error, binary_crossentropy, categorical_crossentropy,
-        sparse_categorical_crossentropy, sigmoid_binary_crossentropy, softmax_categorical_crossentropy,
-        softmax_sparse_categorical_crossentropy, binary_accuracy, categorical_accuracy,
-        sparse_categorical_accuracy,
-    )
-}  # fmt: skip
 
 
 # ---- updates: (w, g, slots, rate, constants) -> new w; slots change in place; constants end with this step's own

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core, runtime
-from .callbacks import CallbackList
+from .callbacks import CallbackList, Logs
 from .data import array_of, check_finite, check_not_empty, fold_weights, rows_of, split_validation, targets_of
 from .progress import Progress
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["TrainingDiverged", "evaluate", "fit", "predict", "train_on_batch"]
 
 Array = npt.NDArray[Any]
-Logs = dict[str, float]
 
 
 class TrainingDiverged(FloatingPointError):  # noqa: N818  # an event, as StopIteration is
@@ -85,7 +84,8 @@ def _checked(
     check_not_empty(rows, f"{what}x")
     check_finite(rows, f"{what}x")
     targets = targets_of(y, len(rows), output_shape, model.loss, f"{what}y")
-    return rows, targets, fold_weights(targets, model.loss, sample_weight, class_weight, what)
+    weight = fold_weights(targets, model.loss, output_shape, sample_weight, class_weight, what)
+    return rows, targets, weight
 
 
 def _positive(name: str, value: Any, low: int = 1) -> int:
@@ -107,10 +107,9 @@ class _Measures:
         total, rows = sums(self.objective[0])
         for penalty in self.objective[1:]:
             total += sums(penalty)[0]
-        logs = {f"{prefix}loss": total / rows if rows else math.nan}
-        for name, counter in self.metrics:
-            total, weight = sums(counter)
-            logs[prefix + name] = total / weight if weight else math.nan
+        logs: Logs = {f"{prefix}loss": total / rows if rows else math.nan}
+        for metric, counter in self.metrics:
+            logs[prefix + metric.name] = metric.result(sums(counter))
         return logs
 
     def keep(self) -> list[tuple[int, Any]]:
@@ -251,7 +250,7 @@ def _training_rows(
     n = split_validation(len(rows), validation_split, targets, model.loss)
     held_weight = None
     if sample_weight is not None:  # class weights are for training only
-        held_weight = fold_weights(targets, model.loss, sample_weight, None)
+        held_weight = fold_weights(targets, model.loss, model._shapes()[1], sample_weight, None)
         assert held_weight is not None
         held_weight = held_weight[n:]
     return (

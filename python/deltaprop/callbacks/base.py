@@ -14,7 +14,8 @@ from typing import Any
 
 from ..progress import message
 
-Logs = dict[str, float]
+# Losses and metrics are floats; metrics with a value for each class are arrays.
+Logs = dict[str, Any]
 
 
 class Callback:

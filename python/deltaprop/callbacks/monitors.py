@@ -9,6 +9,8 @@ from collections import defaultdict
 from numbers import Real
 from typing import Any
 
+import numpy as np
+
 from ..progress import message
 from .base import Callback, Logs, _batch_hooks, _overrides
 
@@ -77,6 +79,10 @@ class _MonitorCallback(Callback):
             warnings.warn(
                 f"{type(self).__name__} {consequence}: the monitored {self.monitor!r} is not "
                 f"available; available are: {', '.join(logs) or 'none'}", stacklevel=2)
+        if value is not None and np.ndim(value) > 0:
+            raise ValueError(
+                f"{type(self).__name__} needs one number to compare epochs by, and the monitored {self.monitor!r} "
+                f"is an array of shape {np.shape(value)}; a metric with an average would do.")
         return value
 
 

@@ -72,7 +72,8 @@ class CSVLogger(Callback):
             if not any(key.startswith("val_") for key in self.keys):
                 self.keys += [f"val_{key}" for key in self.keys if key != "learning_rate"]
             writer.writerow(["epoch", *self.keys])
-        writer.writerow([epoch, *(logs.get(key, "NA") for key in self.keys)])
+        values = [logs.get(key, "NA") for key in self.keys]
+        writer.writerow([epoch, *(v.tolist() if hasattr(v, "tolist") else v for v in values)])
         file.flush()
 
     def on_train_end(self, logs: Logs | None = None) -> None:

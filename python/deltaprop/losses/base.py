@@ -1,0 +1,94 @@
+"""What all losses share: a description of a function of the plan; the losses are in the other files here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from ..layers import Shape
+
+Array = npt.NDArray[Any]
+
+
+class Loss:
+    """Base of all losses: a name, and the function of the plan that computes it.
+
+    The objective is the mean of the loss over the rows of a batch; weighted rows are multiplied by
+    their weight and still divided by the number of rows, as in Keras.
+    """
+
+    __slots__ = ("name",)
+    function = ""  # its word in the plan
+    default_name = ""  # where that is another
+    aliases: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()  # of the constructor, beside the name
+    sparse = False  # targets are class ids instead of one value per output
+    one_hot = False  # targets are one-hot rows
+    link = ""  # the activation that turns logits into what the loss takes
+    from_logits = False  # whether the loss applies the link
+
+    def __init__(self, name: str | None = None) -> None:
+        self.name = name or self.default_name or self.function
+
+    def constants(self, n_outputs: int) -> tuple[float, ...]:
+        """Return the numbers of the loss's formula, as the plan has them."""
+        return ()
+
+    def target_shape(self, output_shape: Shape) -> Shape:
+        """Return the shape of one target, without the rows.
+
+        Raises
+        ------
+        ValueError
+            If the loss cannot be computed from such an output.
+        """
+        return () if self.sparse else output_shape
+
+    def check_targets(self, y: Array, what: str) -> None:
+        """Raise a ValueError if there are values that the loss is not defined for."""
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {name: getattr(self, name) for name in (*self.arguments, "name")}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Loss:
+        """Return a loss from what `get_config` returned."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_config().items())})"
+
+
+def number(name: str, value: Any, low: float, high: float = math.inf, *, inside: bool = False) -> float:
+    """Return value as a float if it lies in [low, high], or inside (low, high)."""
+    good = isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and math.isfinite(value)
+    if good and (low < value < high if inside else low <= value <= high):
+        return float(value)
+    if inside:
+        wanted = f"above {low:g}" + (f" and below {high:g}" if high < math.inf else "")
+    else:
+        wanted = f"of at least {low:g}" + (f" and at most {high:g}" if high < math.inf else "")
+    raise ValueError(f"{name} must be a number {wanted}, received {value!r}.")
+
+
+def numbers(name: str, value: Any, low: float, high: float = math.inf, *, inside: bool = False) -> Any:
+    """Return a number, or a list of them, each checked; a float or a list of floats, for `get_config`."""
+    if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str):
+        if len(value) == 0:
+            raise ValueError(f"{name} must hold at least one number, received {value!r}.")
+        return [number(f"{name}[{i}]", v, low, high, inside=inside) for i, v in enumerate(value)]
+    return number(name, value, low, high, inside=inside)
+
+
+def check_range(y: Array, what: str, loss: Loss, low: float, high: float, wanted: str) -> None:
+    """Raise unless all targets lie in [low, high]."""
+    if y.size and (y.min() < low or y.max() > high):
+        raise ValueError(
+            f"{what} must hold {wanted} for loss {loss.function!r}, received values from {y.min()} to {y.max()}."
+        )

@@ -1,0 +1,138 @@
+"""What all metrics share: a description of an operation of the plan, and how its sums become a result."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import losses
+from ..utils import choose
+
+if TYPE_CHECKING:
+    from ..layers import Shape
+
+Array = npt.NDArray[Any]
+Result = float | Array
+
+
+class Metric:
+    """Base of all metrics: a value per row, averaged over the rows of an epoch or an evaluation.
+
+    Parameters
+    ----------
+    name : str, optional
+        The key in logs and in `History.history`.
+    """
+
+    __slots__ = ("name",)
+    kind = "loss"  # of operation: a value per row, or a "tally", which adds rows to sums of its own
+    function = ""  # its word in the plan
+    default_name = ""
+    arguments: tuple[str, ...] = ()  # of the constructor, beside the name
+    sparse: bool | None = None  # whether targets are class ids; None: as the loss has it
+    link = ""  # the activation that turns logits into what the metric takes
+    from_logits = False  # whether the metric applies the link
+
+    def __init__(self, name: str | None = None) -> None:
+        self.name = name or self.default_name
+
+    def resolve(self, n_outputs: int, sparse_targets: bool) -> Metric:
+        """Return the metric for a given number of outputs and kind of target; most are themselves."""
+        return self
+
+    def constants(self, n_outputs: int) -> tuple[float, ...]:
+        """Return the numbers of the metric's formula, as the plan has them."""
+        return ()
+
+    def target_shape(self, output_shape: Shape, sparse: bool) -> Shape:
+        """Return the shape of one target, without the rows."""
+        return () if sparse else output_shape
+
+    def counter_shape(self, n_outputs: int) -> Shape:
+        """Return the shape of the sums."""
+        return (2,)
+
+    def result(self, sums: Sequence[float]) -> Result:
+        """Return what people read.
+
+        Parameters
+        ----------
+        sums : sequence of float
+            Flat, in C order of `counter_shape`: here the sum over rows, and its divisor.
+        """
+        return sums[0] / sums[1] if sums[1] else math.nan
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {name: getattr(self, name) for name in (*self.arguments, "name")}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Metric:
+        """Return a metric from what `get_config` returned."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_config().items())})"
+
+
+class LossMetric(Metric):
+    """Any loss, measured."""
+
+    __slots__ = ("_loss",)
+
+    def __init__(self, loss: losses.Loss, name: str | None = None) -> None:
+        super().__init__(name or loss.name)
+        self._loss = loss
+
+    @property
+    def function(self) -> str:  # type: ignore[override]  # a constant in the other metrics
+        """The loss's function."""
+        return self._loss.function
+
+    @property
+    def sparse(self) -> bool:  # type: ignore[override]
+        """Whether the loss takes class ids."""
+        return self._loss.sparse
+
+    @property
+    def link(self) -> str:  # type: ignore[override]
+        """What makes of logits what the loss takes."""
+        return self._loss.link
+
+    @property
+    def from_logits(self) -> bool:  # type: ignore[override]
+        """Whether the loss makes probabilities of the outputs first."""
+        return self._loss.from_logits
+
+    def constants(self, n_outputs: int) -> tuple[float, ...]:
+        """Return the loss's."""
+        return self._loss.constants(n_outputs)
+
+    def target_shape(self, output_shape: Shape, sparse: bool) -> Shape:
+        """Return the loss's."""
+        return self._loss.target_shape(output_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the loss's class and arguments, and the name in logs."""
+        config = self._loss.get_config()
+        return {"loss": type(self._loss).__name__, "config": config, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Metric:
+        """Return a metric from what `get_config` returned."""
+        loss = choose("loss", config["loss"], losses.LOSSES).from_config(config["config"])
+        return LossMetric(loss, config["name"])
+
+
+def ratio(a: npt.ArrayLike, b: npt.ArrayLike) -> Array:
+    """a / b, and 0 where b is."""
+    return np.divide(a, b, out=np.zeros(np.broadcast_shapes(np.shape(a), np.shape(b))), where=np.not_equal(b, 0))
+
+
+def plain(result: Array) -> Result:
+    """Return a number as a float, several as an array."""
+    return float(result.reshape(())) if result.size == 1 else result
