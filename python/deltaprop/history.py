@@ -23,6 +23,10 @@ class History(Callback):
         metric with a value for each class has a list of arrays.
     epoch : list of int
         Epochs that ran, counted from 0.
+    restart : int
+        Which training of ``fit(..., restarts=n)`` this is, counted from 0: the best one.
+    restart_losses : list of float
+        What all of them reached, infinity where one diverged.
     params : mapping
         ``verbose``, ``epochs`` and ``steps`` of the run.
 
@@ -42,6 +46,8 @@ class History(Callback):
     def __init__(self) -> None:
         self.history: dict[str, list[Any]] = {}
         self.epoch: list[int] = []
+        self.restart = 0
+        self.restart_losses: list[float] = []
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Start afresh, and become ``model.history``."""

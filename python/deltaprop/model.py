@@ -358,6 +358,7 @@ class Sequential(_core.Callable):
         initial_epoch: int = 0,
         validation_batch_size: int | None = None,
         validation_freq: int = 1,
+        restarts: int | None = None,
     ) -> History:
         """Train.
 
@@ -387,6 +388,10 @@ class Sequential(_core.Callable):
             Accepted for Keras's sake: results do not depend on how validation is cut into batches.
         validation_freq : int
             Validate after every so many epochs.
+        restarts : int, optional
+            Train so many times, from other initial weights each time but the first, and keep the
+            best by the loss on the validation data, or on the training data without these.
+            ``history.restart`` tells which it was.
 
         Returns
         -------
@@ -403,6 +408,7 @@ class Sequential(_core.Callable):
         return training.fit(
             self, x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data,
             shuffle, class_weight, sample_weight, initial_epoch, validation_batch_size, validation_freq,
+            restarts,
         )  # fmt: skip
 
     def evaluate(

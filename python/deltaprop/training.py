@@ -12,7 +12,8 @@ import numpy.typing as npt
 from . import _core, runtime
 from .callbacks import CallbackList, Logs
 from .data import array_of, check_finite, check_not_empty, fold_weights, rows_of, split_validation, targets_of
-from .progress import Progress
+from .progress import Progress, message
+from .restarts import best_of
 
 if TYPE_CHECKING:
     from .history import History
@@ -181,6 +182,7 @@ def fit(
     model: Sequential, x: Any, y: Any, batch_size: int | None, epochs: int, verbose: int | str,
     callbacks: Any, validation_split: float, validation_data: Any, shuffle: bool, class_weight: Any,
     sample_weight: Any, initial_epoch: int, validation_batch_size: int | None, validation_freq: int,
+    restarts: int | None,
 ) -> History:  # fmt: skip
     """Train; see `Sequential.fit`."""
     from .history import History
@@ -191,6 +193,8 @@ def fit(
     validation_freq = _positive("validation_freq", validation_freq)
     if validation_batch_size is not None:
         _positive("validation_batch_size", validation_batch_size)
+    if restarts is not None:
+        _positive("restarts", restarts)
     watchers = CallbackList(callbacks, add_history=True, model=model)
     with model.gate:
         x = _build_for(model, x)
@@ -203,29 +207,38 @@ def fit(
         epoch = _Epoch(model, train, batch, shuffle)
         progress = Progress(verbose, epochs, train.n)
         watchers.set_params({"verbose": progress.verbose, "epochs": epochs, "steps": epoch.steps})
-        model.stop_training = False
-        watchers.on_train_begin()
-        history = watchers.history
-        assert isinstance(history, History)
-        try:
-            for number in range(initial_epoch, epochs):
-                watchers.on_epoch_begin(number)
-                progress.epoch_begin(number)
-                logs = _train_epoch(epoch, number, watchers, progress)
-                model.epochs_done += 1
-                if held is not None and (number + 1) % validation_freq == 0:
-                    _evaluate_rows(model, held)
-                    logs.update(epoch.measures.read("val_"))
-                watchers.on_epoch_end(number, logs)
-                progress.epoch_end(logs)
-                if model.stop_training:
-                    break
-        finally:
-            progress.close()
-        assert model.optimizer is not None
-        model.optimizer.finalize_variable_values(model.trainable_variables)
-        watchers.on_train_end()
-    return history
+        def once() -> History:
+            model.stop_training = False
+            watchers.on_train_begin()
+            try:
+                for number in range(initial_epoch, epochs):
+                    watchers.on_epoch_begin(number)
+                    progress.epoch_begin(number)
+                    logs = _train_epoch(epoch, number, watchers, progress)
+                    model.epochs_done += 1
+                    if held is not None and (number + 1) % validation_freq == 0:
+                        _evaluate_rows(model, held)
+                        logs.update(epoch.measures.read("val_"))
+                    watchers.on_epoch_end(number, logs)
+                    progress.epoch_end(logs)
+                    if model.stop_training:
+                        break
+            finally:
+                progress.close()
+            assert model.optimizer is not None
+            model.optimizer.finalize_variable_values(model.trainable_variables)
+            watchers.on_train_end()
+            assert isinstance(watchers.history, History)
+            return watchers.history
+
+        if restarts is None:
+            return once()
+
+        def measure() -> float:
+            _evaluate_rows(model, train if held is None else held)
+            return float(epoch.measures.read()["loss"])
+
+        return best_of(model, restarts, once, measure, message if progress.verbose else lambda text: None)
 
 
 def _training_rows(

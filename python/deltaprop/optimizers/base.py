@@ -42,7 +42,7 @@ class Optimizer:
     use_ema : bool
         Keep an exponential moving average of each weight,
         ``average = ema_momentum * average + (1 - ema_momentum) * w`` after each update. The weights
-        become their averages when `fit` ends; the callback `SwapEMAWeights` validates with them, too.
+        become their averages when `fit` ends.
     ema_momentum : float
         From 0 to 1. The first update starts the average with its result.
     ema_overwrite_frequency : int, optional
@@ -143,11 +143,15 @@ class Optimizer:
                 Variable(variable.shape, variable.dtype, f"{variable.name}/{slot}", trainable=False)
                 for slot in self.kept
             ]
-            for slot, kept in zip(self.slots, self._slots[variable]):
-                kept.assign(np.full(variable.shape, self.initial_slot(slot)))
-            if self.use_ema:
-                self.average_of(variable).assign(variable.numpy())
+            self.start_slots(variable, self._slots[variable])
         return self._slots[variable]
+
+    def start_slots(self, variable: Variable, slots: list[Variable]) -> None:
+        """Fill what is kept of a variable with what it holds before the first update."""
+        for name, slot in zip(self.slots, slots):
+            slot.assign(np.full(variable.shape, self.initial_slot(name)))
+        if self.use_ema:
+            slots[-1].assign(variable.numpy())
 
     def average_of(self, variable: Variable) -> Variable:
         """Return the moving average of a variable; only with `use_ema`."""
