@@ -120,9 +120,10 @@ inline void run_tiles(Tile&& tile, size_t width, size_t n) {
   if constexpr (V > 64 / kVectorBytes) {
     if (width < V * kLanes<T>) return run_tiles<T, V - 64 / kVectorBytes>(tile, width, n);
   }
-  size_t at = 0;
-  for (size_t tiles = (n + kTileRows - 1) / kTileRows; tiles > 0; --tiles) {
-    const size_t rows = (n - at + tiles - 1) / tiles;
+  if (n <= kTileRows) return run_tile<V>(tile, 0, n);
+  const size_t tiles = (n + kTileRows - 1) / kTileRows, fewest = n / tiles, larger = n % tiles;
+  for (size_t i = 0, at = 0; i < tiles; ++i) {
+    const size_t rows = fewest + (i < larger);
     run_tile<V>(tile, at, rows);
     at += rows;
   }

@@ -94,12 +94,14 @@ constexpr size_t size(Scalar s) { return static_cast<size_t>(s); }
 // How a weight matrix lies in memory: its columns, padded to whole units of 64 bytes, are spread evenly over panels; a
 // panel is stored row by row, (depth, panel width), and panel follows panel.
 struct Panels {
-  size_t units;  // 64-byte units in a row
-  size_t count;  // panels
-  size_t unit;   // elements per unit
+  size_t units = 0;               // 64-byte units in a row
+  size_t count = 1;               // panels
+  size_t unit = 1;                // elements per unit
+  size_t narrow = units / count;  // units of a panel, but the first `wider` panels have one more; kept, because
+  size_t wider = units % count;   // divisions cost a small operation as much as its arithmetic
 
-  size_t first(size_t p) const { return (p * (units / count) + (p < units % count ? p : units % count)) * unit; }
-  size_t width(size_t p) const { return first(p + 1) - first(p); }
+  size_t first(size_t p) const { return (p * narrow + (p < wider ? p : wider)) * unit; }
+  size_t width(size_t p) const { return (narrow + (p < wider)) * unit; }
 };
 
 // y = x w (+ bias), one panel of w at a time; also dx = dy w' on the transposed form.

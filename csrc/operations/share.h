@@ -13,6 +13,10 @@ namespace deltaprop {
 // where there are enough of them, else parts of panels.
 template <class F>
 void each_tiles(size_t panels, size_t depth, size_t tile_rows, const Team& team, const F& f) {
+  if (team.size == 1) {
+    for (size_t panel = 0; panel < panels; ++panel) f(panel, 0, depth);
+    return;
+  }
   const size_t tiles = (depth + tile_rows - 1) / tile_rows;
   const size_t end = team.end(panels * tiles);
   for (size_t at = team.begin(panels * tiles); at < end;) {
