@@ -45,7 +45,7 @@ inline Plan make_plan(const Shape& s) {
   const int mask = drops ? buffer(Role::mask, {s.hidden}, "mask") : -1;
   const int dz = buffer(Role::delta, {s.classes}, "dz"), dh = buffer(Role::delta, {s.hidden}, "dh");
   const int value = buffer(Role::row, {1}, "value"), correct = buffer(Role::row, {1}, "correct");
-  const int loss = buffer(Role::counter, {1}, "loss"), accuracy = buffer(Role::counter, {1}, "accuracy");
+  const int loss = buffer(Role::counter, {2}, "loss"), accuracy = buffer(Role::counter, {2}, "accuracy");
 
   op(Kind::dense, relu, {x, w1, b1}, {h}, {});
   if (drops) op(Kind::dropout, 0, {h}, {d, mask}, {s.dropout, 5});
