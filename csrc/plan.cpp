@@ -14,8 +14,9 @@ const char* const kKinds[] = {"dense",           "add_bias",     "activation",  
                               "bias_grad",       "dense_grad_x", "penalty_grad",     "square_sum",   "clip_norm",
                               "clip_value",      "update",       "dense_update",     "bias_update",  "ema"};
 const char* const kActivations[] = {
-    "linear", "relu", "sigmoid", "tanh", "step",      "sign", "leaky_relu", "relu6",    "hard_tanh",  "hard_sigmoid",
-    "elu",    "selu", "celu",    "gelu", "gelu_tanh", "silu", "softplus",   "softsign", "exponential"};
+    "linear", "relu", "sigmoid", "tanh", "step",      "sign", "leaky_relu", "relu6",    "hard_tanh",   "hard_sigmoid",
+    "elu",    "selu", "celu",    "gelu", "gelu_tanh", "silu", "softplus",   "softsign", "exponential",
+};
 const char* const kLosses[] = {"mse",
                                "mae",
                                "half_squared_error",

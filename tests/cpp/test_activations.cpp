@@ -109,7 +109,14 @@ Jet exact(Activation f, const Jet& z) {
   return 0;
 }
 
-bool reads_input(Activation f) { return f == Activation::gelu || f == Activation::gelu_tanh || f == Activation::silu; }
+bool reads_input(Activation f) {
+  switch (f) {
+    case Activation::gelu:
+    case Activation::gelu_tanh:
+    case Activation::silu: return true;
+    default: return false;
+  }
+}
 
 bool piecewise_linear(Activation f) {
   return f == Activation::linear || f == Activation::relu || (f >= Activation::step && f <= Activation::hard_sigmoid);
