@@ -15,7 +15,7 @@ const char* const kKinds[] = {"dense",           "add_bias",     "activation",  
                               "clip_value",      "update",       "dense_update",     "bias_update",  "ema"};
 const char* const kActivations[] = {
     "linear", "relu", "sigmoid", "tanh", "step",      "sign", "leaky_relu", "relu6",    "hard_tanh",   "hard_sigmoid",
-    "elu",    "selu", "celu",    "gelu", "gelu_tanh", "silu", "softplus",   "softsign", "exponential",
+    "elu",    "selu", "celu",    "gelu", "gelu_tanh", "silu", "softplus",   "softsign", "exponential", "mish",
 };
 const char* const kLosses[] = {"mse",
                                "mae",

@@ -173,6 +173,21 @@ struct Silu {
   }
 };
 
+// z t with t = tanh(ln(1 + e^z)) = m / (m + 2), m = e^z (e^z + 2): one exponential, which stops where t is 1.
+template <class T>
+struct Mish {
+  using V = Vec<T>;
+  static V near(V z) { return min(broadcast(MathConstants<T>::kTanhOne), z); }
+  static V gate(V e) { return fma(e, e, e + e) / fma(e, e, e + e + T{2}); }
+  static V gate_slope(V e) { return T{4} * e * (e + T{1}) / (fma(e, e, e + e + T{2}) * fma(e, e, e + e + T{2})); }
+  static V value(V z, V) { return z * gate(exp<T>(near(z))); }
+  static V derivative(V z, V) { return fma(near(z), gate_slope(exp<T>(near(z))), gate(exp<T>(near(z)))); }
+  static V curvature(V z, V) {
+    const V e = exp<T>(near(z)), bend = (T{1} - (e + e) * gate(e)) / (e + T{1});
+    return gate_slope(e) * fma(near(z), bend, broadcast(T{2}));
+  }
+};
+
 // ln(1 + e^z); the derivative sigmoid(z) is 1 - e^-a.
 template <class T>
 struct Softplus {

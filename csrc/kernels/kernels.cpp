@@ -62,7 +62,7 @@ constexpr deltaprop::Kernels<T> table() {
           kActivation<T, UnitStep>, kActivation<T, Sign>,        kActivation<T, LeakyRelu>,   kActivation<T, Relu6>,
           kActivation<T, HardTanh>, kActivation<T, HardSigmoid>, kActivation<T, Elu>,         kActivation<T, Selu>,
           kActivation<T, Celu>,     kActivation<T, Gelu>,        kActivation<T, GeluTanh>,    kActivation<T, Silu>,
-          kActivation<T, Softplus>, kActivation<T, Softsign>,    kActivation<T, Exponential>,
+          kActivation<T, Softplus>, kActivation<T, Softsign>,    kActivation<T, Exponential>, kActivation<T, Mish>,
       },
       softmax<T>,
       softmax_grad<T>,

@@ -30,6 +30,7 @@ enum class Activation {
   softplus,
   softsign,
   exponential,
+  mish,
   count
 };
 enum class Loss {

@@ -10,7 +10,7 @@ from .utils import choose
 
 __all__ = [
     "Activation", "celu", "elu", "exponential", "gelu", "gelu_tanh", "get", "hard_sigmoid", "hard_tanh",
-    "leaky_relu", "linear", "log_softmax", "relu", "relu6", "selu", "serialize", "sigmoid", "sign", "silu",
+    "leaky_relu", "linear", "log_softmax", "mish", "relu", "relu6", "selu", "serialize", "sigmoid", "sign", "silu",
     "softmax", "softplus", "softsign", "step", "swish", "tanh",
 ]  # fmt: skip
 
@@ -92,6 +92,7 @@ celu = Activation("celu", "output", "a if a > 0 else alpha (exp(a / alpha) - 1)"
 gelu = Activation("gelu", "input", "a (1 + erf(a / sqrt(2))) / 2")
 gelu_tanh = Activation("gelu_tanh", "input", "a (1 + tanh(sqrt(2 / pi) (a + 0.044715 a^3))) / 2")
 silu = swish = Activation("silu", "input", "a / (1 + exp(-a))")
+mish = Activation("mish", "input", "a tanh(ln(1 + exp(a)))")
 softplus = Activation("softplus", "output", "ln(1 + exp(a))")
 softsign = Activation("softsign", "output", "a / (1 + |a|)")
 exponential = Activation("exponential", "output", "exp(a)")

@@ -92,6 +92,12 @@ def _gelu_tanh_curvature(z: Array, alpha: float) -> Array:
     return sigmoid(v) * sigmoid(-v) * (2 * dv + near * bend)
 
 
+def _mish_gate(z: Array) -> tuple[Array, Array]:
+    """The first and second derivative of tanh(softplus(z))."""
+    s, t = sigmoid(z), np.tanh(np.log1p(np.exp(_near(z, 40))))
+    return (1 - t * t) * s, (1 - t * t) * s * (1 - s - 2 * t * s)
+
+
 def _negative(z: Array) -> Array:
     """min(z, 0): exponentials of it cannot overflow."""
     return np.asarray(np.minimum(z, 0))
@@ -139,6 +145,11 @@ ACTIVATIONS: dict[str, Formulas] = {
         lambda z, _: z * sigmoid(z),
         lambda z, _: sigmoid(z) * (1 + z * sigmoid(-z)),
         lambda z, _: sigmoid(z) * sigmoid(-z) * (2 + z * (sigmoid(-z) - sigmoid(z))),
+    ),
+    "mish": Formulas(
+        lambda z, _: z * np.tanh(np.log1p(np.exp(_near(z, 40)))),
+        lambda z, _: np.tanh(np.log1p(np.exp(_near(z, 40)))) + _near(z, 40) * _mish_gate(z)[0],
+        lambda z, _: 2 * _mish_gate(z)[0] + _near(z, 40) * _mish_gate(z)[1],
     ),
     "softplus": Formulas(
         lambda z, _: np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z))),

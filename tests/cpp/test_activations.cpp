@@ -101,6 +101,7 @@ Jet exact(Activation f, const Jet& z) {
       return z * (1 + tanh(u)) / 2;
     }
     case Activation::silu: return z / (1 + exp(-z));
+    case Activation::mish: return z * tanh(log1p(exp(z)));
     case Activation::softplus: return positive ? z + log1p(exp(-z)) : log1p(exp(z));
     case Activation::softsign: return positive ? z / (1 + z) : z / (1 + -z);
     case Activation::exponential: return exp(z);
@@ -113,7 +114,8 @@ bool reads_input(Activation f) {
   switch (f) {
     case Activation::gelu:
     case Activation::gelu_tanh:
-    case Activation::silu: return true;
+    case Activation::silu:
+    case Activation::mish: return true;
     default: return false;
   }
 }
