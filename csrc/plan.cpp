@@ -8,11 +8,13 @@ namespace {
 
 const char* const kRoles[] = {"input", "target",    "weight",   "activation", "delta",   "mask",
                               "row",   "parameter", "gradient", "slot",       "counter", "scalar"};
-const char* const kKinds[] = {"dense",           "add_bias",     "activation",       "softmax",      "log_softmax",
-                              "dropout",         "loss",         "reduce",           "tally",        "penalty",
-                              "activation_grad", "softmax_grad", "log_softmax_grad", "dropout_grad", "dense_grad_w",
-                              "bias_grad",       "dense_grad_x", "penalty_grad",     "square_sum",   "clip_norm",
-                              "clip_value",      "update",       "dense_update",     "bias_update",  "ema"};
+const char* const kKinds[] = {"dense",        "add_bias",     "activation",       "softmax",
+                              "prelu",        "log_softmax",  "dropout",          "loss",
+                              "reduce",       "tally",        "penalty",          "activation_grad",
+                              "softmax_grad", "prelu_grad",   "prelu_grad_alpha", "log_softmax_grad",
+                              "dropout_grad", "dense_grad_w", "bias_grad",        "dense_grad_x",
+                              "penalty_grad", "square_sum",   "clip_norm",        "clip_value",
+                              "update",       "dense_update", "bias_update",      "ema"};
 const char* const kActivations[] = {
     "linear", "relu", "sigmoid", "tanh", "step",      "sign", "leaky_relu", "relu6",    "hard_tanh",   "hard_sigmoid",
     "elu",    "selu", "celu",    "gelu", "gelu_tanh", "silu", "softplus",   "softsign", "exponential", "mish",
@@ -86,6 +88,9 @@ Signature signature(Kind kind) {
     case Kind::reduce: return {"vw?", "c", 1};
     case Kind::tally: return {"rtw?", "c", 0};
     case Kind::penalty: return {"p", "c", 2};
+    case Kind::prelu: return {"rp", "r", 0};
+    case Kind::prelu_grad: return {"rrp", "r", 0};
+    case Kind::prelu_grad_alpha: return {"rr", "g", 0};
     case Kind::activation_grad:
     case Kind::softmax_grad:
     case Kind::log_softmax_grad: return {"rr", "r", 0};
@@ -157,7 +162,9 @@ class OpCheck {
   // Whether the operation's function is an activation with a constant.
   bool has_constant() const {
     const auto f = static_cast<Activation>(op_.function);
-    return op_.kind != Kind::loss &&
+    const bool activates = op_.kind == Kind::dense || op_.kind == Kind::activation ||
+                           op_.kind == Kind::activation_grad || op_.kind == Kind::dense_grad_x;
+    return activates &&
            (f == Activation::leaky_relu || f == Activation::relu6 || f == Activation::elu || f == Activation::celu);
   }
   bool is_update() const { return op_.kind == Kind::update || Plan::forms_gradient(op_.kind); }
@@ -203,6 +210,11 @@ class OpCheck {
           "the weights' shape does not fit the rows");
   }
 
+  // A slope per column, or one for all.
+  void slopes(int alpha, int rows) const {
+    if (buffer(alpha).width() != 1) same_width(alpha, rows);
+  }
+
   void shapes() const {
     switch (op_.kind) {
       case Kind::dense:
@@ -226,6 +238,12 @@ class OpCheck {
         same_shape(in(0), in(1));
         same_shape(in(0), out(0));
         return optimizer();
+      case Kind::prelu: same_width(in(0), out(0)); return slopes(in(1), in(0));
+      case Kind::prelu_grad:
+        same_width(in(0), out(0));
+        same_width(in(1), out(0));
+        return slopes(in(2), in(0));
+      case Kind::prelu_grad_alpha: same_width(in(0), in(1)); return slopes(out(0), in(0));
       case Kind::loss: return loss();
       case Kind::tally: return tally();
       case Kind::dropout: same_width(in(0), out(1)); return same_width(in(0), out(0));

@@ -43,6 +43,7 @@ enum class Kind {
   add_bias,         // z b -> y
   activation,       // z -> a                  attributes: the function's constant
   softmax,          // z -> p
+  prelu,            // z alpha -> a            alpha: a slope below zero per column, or one for all
   log_softmax,      // z -> a
   dropout,          // x -> y mask             attributes: rate, stream
   loss,             // p y [weight] [z] -> value [delta]; a delta wants the weight, a matched loss wants z;
@@ -52,6 +53,8 @@ enum class Kind {
   penalty,          // w -> counter            attributes: l1, l2
   activation_grad,  // da s -> dz              s is a or z, as the function's derivative reads; attributes: the constant
   softmax_grad,     // dp p -> dz
+  prelu_grad,       // da z alpha -> dz
+  prelu_grad_alpha,  // da z -> galpha
   log_softmax_grad,  // da a -> dz
   dropout_grad,      // dy mask -> dx           attributes: rate
   dense_grad_w,      // x dz -> gw [gb]

@@ -141,6 +141,8 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "a constant that is not there": (lambda: dp.activations.tanh.with_alpha(2), "tanh has no constant"),
     "a threshold": (lambda: dp.layers.ReLU(threshold=1.0), "threshold must be 0, received 1.0"),
     "two kinds of ReLU": (lambda: dp.layers.ReLU(6, 0.1), "not both"),
+    "slopes shared along another axis": (lambda: dp.layers.PReLU(shared_axes=[2]), r"received \[2\]"),
+    "slopes of an image": (lambda: dp.Sequential([dp.Input((2, 3)), dp.layers.PReLU()]), "put a Flatten layer"),
     "another axis": (lambda: dp.layers.Softmax(axis=0), "axis must be -1, the row, received 0"),
     "softmax of an image": (
         lambda: dp.Sequential([dp.Input((2, 3)), dp.layers.Activation("log_softmax")]), "put a Flatten layer"
@@ -153,6 +155,28 @@ def test_bad_arguments_are_refused(name: str) -> None:
     make, message = REFUSED[name]
     with pytest.raises(ValueError, match=message):
         make()
+
+
+# ---- learned slopes
+
+
+def test_prelu_learns_the_slope_of_the_data(dtype: str) -> None:
+    x = np.random.default_rng(0).normal(size=(200, 3)).astype(dtype)
+    slopes = np.array([0.5, -0.25, 0.1])
+    for shared, target in ((None, slopes), ([1], 0.5)):
+        layer = dp.layers.PReLU(shared_axes=shared)
+        model = model_of(layer, dtype=dtype)
+        model.compile(dp.optimizers.Adam(0.02), "mse")
+        model.fit(x, np.where(x > 0, x, target * x), epochs=60, verbose=0)
+        np.testing.assert_allclose(layer.get_weights()[0], np.atleast_1d(target), atol=1e-3)
+
+
+def test_weight_decay_skips_learned_slopes() -> None:
+    layer = dp.layers.PReLU("ones")
+    model = model_of(layer)
+    model.compile(dp.optimizers.AdamW(0.1, weight_decay=0.5), "mse")
+    model.fit(np.ones((4, 3)), np.ones((4, 3)), verbose=0)
+    np.testing.assert_array_equal(layer.get_weights()[0], np.ones(3))
 
 
 # ---- activations without a slope

@@ -162,6 +162,12 @@ NETWORKS: dict[str, Callable[[], Network]] = {
     "frozen-between": lambda: Network(
         (10,), [Dense(3, "tanh"), frozen(Dense(17, "sigmoid")), frozen(Dense(1))], "mse", 17
     ),
+    "prelu": lambda: Network(
+        (17,), [dp.layers.PReLU(), Dense(129), dp.layers.PReLU(), Dense(10), dp.layers.PReLU()], "mse", 64
+    ),
+    "prelu-shared": lambda: Network(
+        (17,), [Dense(100), dp.layers.PReLU(shared_axes=[1]), Dense(1), dp.layers.PReLU()], "mse", 17
+    ),
     "constants": lambda: Network(
         (17,), [Dense(10, dp.layers.LeakyReLU(0.1)), dp.layers.ELU(0.5), dp.layers.ReLU(max_value=0.5), Dense(3)],
         "mse", 17,
@@ -202,6 +208,7 @@ OPTIMIZERS: dict[str, Callable[[], dp.optimizers.Optimizer]] = {
 AGREEMENT = {
     "dense": "contraction", "dense_grad_w": "contraction", "bias_grad": "contraction",
     "dense_grad_x": "contraction", "dense_update": "contraction", "bias_update": "contraction",
+    "prelu": "exact", "prelu_grad": "exact", "prelu_grad_alpha": "contraction",
     "add_bias": "exact", "dropout": "exact", "dropout_grad": "exact", "clip_value": "exact",
     "activation": "elementwise", "activation_grad": "elementwise", "update": "elementwise",
     "penalty_grad": "elementwise", "clip_norm": "elementwise",
@@ -234,6 +241,8 @@ def magnitude(op: Op, value: Callable[[int], Any]) -> float:
         return float((size(inputs[0]) @ size(inputs[1]).T).max())
     if op.kind in ("dense_grad_w", "dense_update"):
         return float((size(inputs[0]).T @ size(inputs[1])).max())
+    if op.kind == "prelu_grad_alpha":
+        return float((size(inputs[0]) * size(inputs[1])).sum())
     return float(size(inputs[0]).sum(axis=0).max())  # bias_grad, bias_update
 
 

@@ -32,6 +32,7 @@ HIDDEN: dict[str, Callable[..., list[dp.layers.Layer]]] = {
     "constants": lambda **r: [
         Dense(4, dp.activations.celu.with_alpha(0.4), **r), dp.layers.LeakyReLU(0.1), dp.layers.ELU(0.3)
     ],
+    "prelu": lambda **r: [Dense(4, **r), dp.layers.PReLU(), Dense(3), dp.layers.PReLU(shared_axes=1)],
     "two": lambda **r: [Dense(4, "relu", **r), Dense(3, "tanh", **r)],
     "activation": lambda **r: [Dense(4, **r), Activation("tanh"), Activation("softmax")],
     "dropout": lambda **r: [Dropout(0.2), Dense(6, "relu", **r), Dropout(0.5)],
@@ -153,6 +154,8 @@ class Problem:
             values = [np.asarray(self.executor.read(b)) for b in op.inputs[:2] if b != ABSENT]
             if op.kind == "activation":
                 distances += [np.abs(values[0] - kink).min() for kink in kinks.get(op.function, ())]
+            elif op.kind == "prelu":
+                distances.append(np.abs(values[0]).min())
             elif op.kind == "loss" and op.function in KINKS:
                 distances.append(np.abs(KINKS[op.function](*values)).min())
             elif op.kind == "penalty" and op.attributes[0]:

@@ -185,6 +185,7 @@ def test_an_assigned_variable_is_a_copy_both_ways():
         dp.layers.ReLU(max_value=2.0),
         dp.layers.ELU(0.5),
         dp.layers.Softmax(),
+        dp.layers.PReLU("ones", shared_axes=[1]),
         Dropout(0.25, seed=4),
         Flatten(name="flat"),
         dp.Input(shape=(3, 4)),

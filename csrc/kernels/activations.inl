@@ -237,6 +237,42 @@ template <class T, template <class> class F>
 constexpr deltaprop::ActivationKernels<T> kActivation = {activation<T, F>, activation_grad<T, F>,
                                                          activation_curvature<T, F>};
 
+template <class T>
+inline Vec<T> slope_at(const T* alpha, bool shared, size_t j) {
+  return shared ? broadcast(alpha[0]) : load(alpha + j);
+}
+
+template <class T>
+void prelu(const T* z, const T* alpha, bool shared, T* a, size_t n) {
+  for (size_t j = 0; j < n; j += kLanes<T>) store(a + j, LeakyRelu<T>::value(load(z + j), slope_at(alpha, shared, j)));
+}
+
+template <class T>
+void prelu_grad(const T* da, const T* z, const T* alpha, bool shared, T* dz, size_t n) {
+  for (size_t j = 0; j < n; j += kLanes<T>)
+    store(dz + j, load(da + j) * LeakyRelu<T>::derivative(load(z + j), slope_at(alpha, shared, j)));
+}
+
+template <class T>
+void prelu_grad_alpha(const deltaprop::PreluGradient<T>& p) {
+  const auto term = [&](size_t r, size_t j) {
+    const Vec<T> z = load(p.z + r * p.z_stride + j);
+    return select<T>((z < Vec<T>{}) & before<T>(j, p.n), load(p.da + r * p.da_stride + j) * z, Vec<T>{});
+  };
+  if (p.shared) {
+    Lanes16<T> sum(0);
+    for (size_t r = 0; r < p.rows; ++r)
+      for (size_t j = 0; j < p.n; j += kLanes<T>) sum.add(j, term(r, j));
+    p.g[0] = sum.sum()[0] + (p.accumulate ? p.g[0] : T{0});
+    return;
+  }
+  for (size_t j = 0; j < p.n; j += kLanes<T>) {
+    Vec<T> sum = p.accumulate ? load(p.g + j) : Vec<T>{};
+    for (size_t r = 0; r < p.rows; ++r) sum = sum + term(r, j);
+    store(p.g + j, sum);
+  }
+}
+
 // p = exp(z - max z) / sum, one row; the shift makes every exponent at most zero.
 template <class T>
 void softmax(const T* z, T* p, size_t n) {

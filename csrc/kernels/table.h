@@ -144,6 +144,17 @@ struct NarrowProduct {
   bool relu;
 };
 
+// The gradient of slopes below zero: sums of da z where z < 0, down each column, or where it is shared over all.
+template <class T>
+struct PreluGradient {
+  const T* da;  // (rows, n)
+  const T* z;   // (rows, n)
+  T* g;         // (n), or (1) where it is shared
+  size_t da_stride, z_stride;
+  size_t rows, n;
+  bool shared, accumulate;
+};
+
 // One loss or metric over some rows of a batch. All strides are in elements.
 template <class T>
 struct LossRows {
@@ -228,6 +239,10 @@ struct Kernels {
   ActivationKernels<T> activation[size(Activation::count)];
   void (*softmax)(const T* z, T* p, size_t n);  // one row; padding becomes zero
   void (*softmax_grad)(const T* dp, const T* p, T* dz, size_t n);
+  // Of a row, with a slope below zero per column, or where it is shared one for all.
+  void (*prelu)(const T* z, const T* alpha, bool shared, T* a, size_t n);
+  void (*prelu_grad)(const T* da, const T* z, const T* alpha, bool shared, T* dz, size_t n);
+  void (*prelu_grad_alpha)(const PreluGradient<T>&);
   void (*log_softmax)(const T* z, T* a, size_t n);
   void (*log_softmax_grad)(const T* da, const T* a, T* dz, size_t n);
   void (*dropout)(const Dropout<T>&);

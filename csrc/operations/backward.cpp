@@ -19,6 +19,34 @@ void softmax_grad(const Case<T>& c) {
 }
 
 template <class T>
+void prelu_grad(const Case<T>& c) {
+  const T* alpha = c.variable(c.in(2)).main().data;
+  const bool shared = c.buffer(c.in(2)).width() == 1;
+  c.each_row([&](size_t r) {
+    c.kernels.prelu_grad(c.row(c.in(0), r), c.row(c.in(1), r), alpha, shared, c.row(c.out(0), r), c.padded(c.out(0)));
+  });
+}
+
+template <class T>
+void prelu_grad_alpha(const Case<T>& c) {
+  const Packed<T>& g = c.variable(c.out(0)).main();
+  const bool shared = g.columns == 1;
+  c.each_piece(g, [&](size_t p, size_t, size_t) {
+    PreluGradient<T> gradient{};
+    gradient.da = c.row(c.in(0), 0) + g.panels.first(p);
+    gradient.z = c.row(c.in(1), 0) + g.panels.first(p);
+    gradient.g = g.panel(p);
+    gradient.da_stride = c.place(c.in(0)).stride;
+    gradient.z_stride = c.place(c.in(1)).stride;
+    gradient.rows = c.at.rows;
+    gradient.n = shared ? c.buffer(c.in(1)).width() : g.valid(p);
+    gradient.shared = shared;
+    gradient.accumulate = c.accumulate();
+    c.kernels.prelu_grad_alpha(gradient);
+  });
+}
+
+template <class T>
 void log_softmax_grad(const Case<T>& c) {
   c.each_row([&](size_t r) {
     c.kernels.log_softmax_grad(c.row(c.in(0), r), c.row(c.in(1), r), c.row(c.out(0), r), c.buffer(c.out(0)).width());
@@ -92,6 +120,8 @@ Operation<T> backward_operation(Kind kind) {
   switch (kind) {
     case Kind::activation_grad: return activation_grad<T>;
     case Kind::softmax_grad: return softmax_grad<T>;
+    case Kind::prelu_grad: return prelu_grad<T>;
+    case Kind::prelu_grad_alpha: return prelu_grad_alpha<T>;
     case Kind::log_softmax_grad: return log_softmax_grad<T>;
     case Kind::dropout_grad: return dropout_grad<T>;
     case Kind::dense_grad_w: return dense_grad_w<T>;

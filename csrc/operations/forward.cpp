@@ -84,6 +84,14 @@ void softmax(const Case<T>& c) {
 }
 
 template <class T>
+void prelu(const Case<T>& c) {
+  const T* alpha = c.variable(c.in(1)).main().data;
+  const bool shared = c.buffer(c.in(1)).width() == 1;
+  c.each_row(
+      [&](size_t r) { c.kernels.prelu(c.row(c.in(0), r), alpha, shared, c.row(c.out(0), r), c.padded(c.out(0))); });
+}
+
+template <class T>
 void log_softmax(const Case<T>& c) {
   c.each_row(
       [&](size_t r) { c.kernels.log_softmax(c.row(c.in(0), r), c.row(c.out(0), r), c.buffer(c.out(0)).width()); });
@@ -124,6 +132,7 @@ Operation<T> forward_operation(Kind kind) {
     case Kind::add_bias: return add_bias<T>;
     case Kind::activation: return activation<T>;
     case Kind::softmax: return softmax<T>;
+    case Kind::prelu: return prelu<T>;
     case Kind::log_softmax: return log_softmax<T>;
     case Kind::dropout: return dropout<T>;
     default: return nullptr;

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _core, activations
 from .activations import ACTIVATIONS
-from .layers import Activation, Dense, Dropout, Flatten, InputLayer, Layer, Shape
+from .layers import Activation, Dense, Dropout, Flatten, InputLayer, Layer, PReLU, Shape
 from .losses import Loss
 from .metrics import Metric
 from .optimizers import Optimizer
@@ -200,6 +200,13 @@ def _lower_activation(builder: Builder, layer: Activation, x: int) -> int:
     return builder.activate("forward", layer.activation, x)
 
 
+def _lower_prelu(builder: Builder, layer: PReLU, x: int) -> int:
+    assert layer.alpha is not None
+    a = builder.rows("activation", x, builder.name("a"))
+    builder.emit("forward", "prelu", (x, builder.parameter(layer.alpha, "alpha")), (a,))
+    return a
+
+
 def _lower_dropout(builder: Builder, layer: Dropout, x: int) -> int:
     if layer.rate == 0:
         return x
@@ -221,6 +228,7 @@ _LOWERINGS: dict[type[Layer], Callable[[Builder, Any, int], int]] = {
     Dropout: _lower_dropout,
     Flatten: _lower_flatten,
     InputLayer: _lower_flatten,
+    PReLU: _lower_prelu,
 }
 
 
@@ -311,13 +319,28 @@ def _dense_grad_x(builder: Builder, op: Op, dy: int) -> int:
     return dx
 
 
+def _prelu_grad(builder: Builder, op: Op, dy: int) -> int:
+    dz = builder.rows("delta", dy, "d" + builder.plan.buffers[op.inputs[0]].name)
+    builder.emit("backward", "prelu_grad", (dy, *op.inputs), (dz,))
+    return dz
+
+
 _GRADIENTS: dict[str, Callable[[Builder, Op, int], int]] = {
     "activation": _activation_grad,
     "add_bias": lambda builder, op, dy: dy,
     "dense": _dense_grad_x,
     "dropout": _dropout_grad,
     "log_softmax": _rowwise_grad,
+    "prelu": _prelu_grad,
     "softmax": _rowwise_grad,
+}
+
+
+# For an operation whose second operand is a parameter: what forms that one's gradient, and from which operands.
+_PARAMETER_GRADIENTS: dict[str, tuple[str, Callable[[Op, int], tuple[int, ...]]]] = {
+    "add_bias": ("bias_grad", lambda op, dy: (dy,)),
+    "dense": ("dense_grad_w", lambda op, dy: (op.inputs[0], dy)),
+    "prelu": ("prelu_grad_alpha", lambda op, dy: (dy, op.inputs[0])),
 }
 
 
@@ -359,13 +382,11 @@ def _lower_backward(builder: Builder, ops: list[Op], prediction: int, delta: int
         dy = deltas.get(op.outputs[0], ABSENT)
         if dy == ABSENT:
             continue
-        if op.kind in ("dense", "add_bias") and op.inputs[1] in needs:
+        if op.kind in _PARAMETER_GRADIENTS and op.inputs[1] in needs:
             p = op.inputs[1]
             gradients[p] = plan.buffer("gradient", plan.buffers[p].shape, "g" + plan.buffers[p].name)
-            if op.kind == "dense":
-                builder.emit("backward", "dense_grad_w", (op.inputs[0], dy), (gradients[p],))
-            else:
-                builder.emit("backward", "bias_grad", (dy,), (gradients[p],))
+            kind, operands = _PARAMETER_GRADIENTS[op.kind]
+            builder.emit("backward", kind, operands(op, dy), (gradients[p],))
         if op.inputs[0] in needs:
             deltas[op.inputs[0]] = _GRADIENTS[op.kind](builder, op, dy)
     return gradients

@@ -82,6 +82,10 @@ class ReferenceExecutor:
     def _softmax(self, op: Op) -> None:
         self.values[op.outputs[0]] = softmax(self.values[op.inputs[0]])
 
+    def _prelu(self, op: Op) -> None:
+        z, alpha = (self.values[b] for b in op.inputs)
+        self.values[op.outputs[0]] = np.where(z > 0, z, alpha * z)
+
     def _log_softmax(self, op: Op) -> None:
         self.values[op.outputs[0]] = log_softmax(self.values[op.inputs[0]])
 
@@ -142,6 +146,16 @@ class ReferenceExecutor:
 
     def _softmax_grad(self, op: Op) -> None:
         self.values[op.outputs[0]] = softmax_grad(*(self.values[b] for b in op.inputs))
+
+    def _prelu_grad(self, op: Op) -> None:
+        da, z, alpha = (self.values[b] for b in op.inputs)
+        self.values[op.outputs[0]] = da * np.where(z > 0, self.dtype.type(1), alpha)
+
+    def _prelu_grad_alpha(self, op: Op) -> None:
+        da, z = (self.values[b] for b in op.inputs)
+        sums = np.sum(np.where(z < 0, da * z, 0), axis=0)
+        shared = self.plan.buffers[op.outputs[0]].shape == (1,)
+        self._put(op, op.outputs[0], np.sum(sums, keepdims=True) if shared else sums, sum_of_batch=True)
 
     def _log_softmax_grad(self, op: Op) -> None:
         self.values[op.outputs[0]] = log_softmax_grad(*(self.values[b] for b in op.inputs))

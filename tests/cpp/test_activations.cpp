@@ -10,6 +10,7 @@ using check::name;
 using deltaprop::Activation;
 using deltaprop::Dropout;
 using deltaprop::Kernels;
+using deltaprop::PreluGradient;
 
 namespace {
 
@@ -227,6 +228,49 @@ void test_extremes(const Kernels<T>& k) {
         if (function == Activation::exponential) finite = true;
       }
       check::that(finite, name(k) + name_of(f) + " at the extremes");
+    }
+}
+
+template <class T>
+void test_prelu(const Kernels<T>& k) {
+  for (size_t n : kWidths)
+    for (bool shared : {false, true}) {
+      const std::string what = name(k) + (shared ? " shared" : "") + " prelu of " + std::to_string(n);
+      const size_t padded = check::to_units<T>(n), rows = 5;
+      check::Random random(n);
+      const auto z = random.vector<T>(rows * n, -3, 3), da = random.vector<T>(rows * n),
+                 alpha = random.vector<T>(padded);
+      Matrix<T> in(rows, padded, padded + check::unit<T>(), 1), upper(rows, padded, padded, 1),
+          out(rows, padded, padded, 3);
+      in.assign(z.data(), n, n);
+      upper.assign(da.data(), n, n);
+      std::vector<T> g(padded, T{0.5});
+      bool right = true;
+      for (size_t r = 0; r < rows; ++r) {
+        k.prelu(in.row(r), alpha.data(), shared, out.row(r), padded);
+        for (size_t j = 0; j < n; ++j)
+          right &= out.row(r)[j] == (z[r * n + j] > 0 ? 1 : alpha[shared ? 0 : j]) * z[r * n + j];
+        k.prelu_grad(upper.row(r), in.row(r), alpha.data(), shared, out.row(r), padded);
+        for (size_t j = 0; j < n; ++j)
+          right &= out.row(r)[j] == (z[r * n + j] > 0 ? 1 : alpha[shared ? 0 : j]) * da[r * n + j];
+      }
+      check::that(right && out.untouched_outside(), what);
+
+      PreluGradient<T> p{upper.data(), in.data(), g.data(), upper.stride(), in.stride(), rows, n, shared, true};
+      k.prelu_grad_alpha(p);
+      std::vector<T> peer(padded, T{0.5});
+      p.g = peer.data();
+      check::peer(k).prelu_grad_alpha(p);
+      const size_t slopes = shared ? 1 : n;
+      check::that(check::same_bits(g.data(), peer.data(), slopes), what + ": other bits than on the peer level");
+      check::Close close(what + ": gradient of the slopes");
+      for (size_t j = 0; j < slopes; ++j) {
+        long double sum = 0.5L;
+        for (size_t r = 0; r < rows; ++r)
+          for (size_t i = shared ? 0 : j; i < (shared ? n : j + 1); ++i)
+            sum += z[r * n + i] < 0 ? static_cast<long double>(da[r * n + i]) * z[r * n + i] : 0;
+        close.add(j, g[j], sum, 3 * static_cast<long double>(shared ? rows * n : rows) * check::epsilon<T>());
+      }
     }
 }
 
@@ -540,6 +584,7 @@ int main() {
     test_activation(k);
     test_derivatives(k);
     test_extremes(k);
+    test_prelu(k);
     test_relu_keeps_nan(k);
     test_softmax(k);
     test_softmax_at_the_edges(k);

@@ -1,7 +1,7 @@
 """Layers: what a network is made of, and the variables they get at build. No arithmetic lives here."""
 
 from ..utils import choose
-from .activation import ELU, Activation, LeakyReLU, ReLU, Softmax
+from .activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from .base import Input, InputLayer, Layer, Shape, assign_all, checked_shape
 from .core import Dense, Flatten
 from .noise import Dropout
@@ -16,6 +16,7 @@ __all__ = [
     "InputLayer",
     "Layer",
     "LeakyReLU",
+    "PReLU",
     "ReLU",
     "Shape",
     "Softmax",
@@ -25,7 +26,7 @@ __all__ = [
 ]
 
 _CLASSES: tuple[type[Layer], ...] = (
-    Activation, ELU, Dense, Dropout, Flatten, InputLayer, LeakyReLU, ReLU, Softmax,
+    Activation, ELU, Dense, Dropout, Flatten, InputLayer, LeakyReLU, PReLU, ReLU, Softmax,
 )  # fmt: skip
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import activations
+from .. import activations, initializers
 from ..activations import Activation as ActivationFunction
+from ..initializers import Initializer
+from ..variable import Variable
 from .base import Layer, Shape
 
-__all__ = ["ELU", "Activation", "LeakyReLU", "ReLU", "Softmax"]
+__all__ = ["ELU", "Activation", "LeakyReLU", "PReLU", "ReLU", "Softmax"]
 
 
 class Activation(Layer):
@@ -141,6 +143,77 @@ class ELU(Activation):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""
         return {**Layer.get_config(self), "alpha": self.activation.alpha}
+
+
+class PReLU(Layer):
+    """``a if a > 0 else alpha a``, where the slopes `alpha` are learned. He et al. 2015.
+
+    Weight decay skips them, as in the paper.
+
+    Parameters
+    ----------
+    alpha_initializer : str or Initializer
+    shared_axes : int or list of int, optional
+        1 shares one slope among all units; by default each has its own.
+    **kwargs
+        As in `Layer`.
+
+    Attributes
+    ----------
+    alpha : Variable of shape (n,), or (1,) where it is shared
+
+    Examples
+    --------
+    >>> import deltaprop as dp
+    >>> layer = dp.layers.PReLU(alpha_initializer=dp.initializers.Constant(0.25))
+    >>> model = dp.Sequential([dp.Input((3,)), layer])
+    >>> print(model([[-4.0, 0.0, 2.0]]), layer.alpha.shape)
+    [[-1.  0.  2.]] (3,)
+    """
+
+    base_name = "p_re_lu"
+
+    def __init__(
+        self,
+        alpha_initializer: str | Initializer | dict[str, Any] = "zeros",
+        shared_axes: int | list[int] | tuple[int, ...] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        axes = (shared_axes,) if isinstance(shared_axes, int) else shared_axes
+        if axes is not None and (not isinstance(axes, (list, tuple)) or set(axes) - {1, -1}):
+            raise ValueError(f"shared_axes must be None or [1], the units of a row; received {shared_axes!r}.")
+        self.alpha_initializer = initializers.get(alpha_initializer)
+        self.shared = bool(axes)
+        self.alpha: Variable | None = None
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Return the shape unchanged."""
+        if len(input_shape) != 1:
+            raise ValueError(
+                f"layer {self.name!r} (PReLU) takes rows that are vectors, received rows of shape "
+                f"{input_shape}; put a Flatten layer before it."
+            )
+        return input_shape
+
+    def variable_shapes(self, input_shape: Shape) -> dict[str, Shape]:
+        """Return the shape of the slopes."""
+        return {"alpha": (1,) if self.shared else input_shape}
+
+    def create_variables(self, input_shape: Shape, dtype: str, seed: int, stream: int) -> None:
+        """Create the slopes."""
+        shape = self.variable_shapes(input_shape)["alpha"]
+        self.alpha = Variable(shape, dtype, f"{self.name}/alpha", decays=False)
+        self.alpha.assign(self.alpha_initializer(shape, dtype, seed=seed, stream=stream))
+        self.variables = [self.alpha]
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, ready for JSON."""
+        return {
+            **super().get_config(),
+            "alpha_initializer": initializers.serialize(self.alpha_initializer),
+            "shared_axes": [1] if self.shared else None,
+        }
 
 
 class Softmax(Activation):
