@@ -1,4 +1,4 @@
-"""An epoch of 784-128-10, batch 32, Adam, with each loss and metric, against the one with softmax cross-entropy."""
+"""An epoch of 784-128-10, batch 32, Adam, with each activation, loss and metric, against ReLU and cross-entropy."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ NETWORK = Network((784, 128, 10), 32, 6400)
 BASE = "sparse_categorical_crossentropy"
 LOSSES: dict[str, Any] = {name: name for name in sorted({c.function for c in dp.losses.LOSSES.values()} - {BASE})}
 LOSSES["quantile"] = dp.losses.Quantile((0.05, 0.25, 0.5, 0.75, 0.95))
+ACTIVATIONS: dict[str, list[dp.layers.Layer]] = {
+    name: [dp.layers.Dense(128, a)] for name, a in dp.activations.ACTIVATIONS.items() if a.reads != "nothing"
+}
+ACTIVATIONS["prelu"] = [dp.layers.Dense(128), dp.layers.PReLU()]
 METRICS: dict[str, Any] = {
     "accuracy": "accuracy",
     "top_k": dp.metrics.SparseTopKCategoricalAccuracy(3),
@@ -27,13 +31,14 @@ METRICS: dict[str, Any] = {
 }
 
 
-def compiled(loss: Any, metrics: list[Any]) -> tuple[Any, Any]:
+def compiled(loss: Any, metrics: list[Any], hidden: list[dp.layers.Layer] | None = None) -> tuple[Any, Any]:
     """A model, and targets that suit its loss."""
     loss = dp.losses.get(loss)
     activation = loss.link or ("softplus" if loss.function in ("poisson", "gaussian_nll", "msle") else "linear")
     if loss.function == "kl_divergence":
         activation = "softmax"
-    model = dp.Sequential([dp.Input((784,)), dp.layers.Dense(128, "relu"), dp.layers.Dense(10, activation)], seed=1)
+    hidden = hidden or [dp.layers.Dense(128, "relu")]
+    model = dp.Sequential([dp.Input((784,)), *hidden, dp.layers.Dense(10, activation)], seed=1)
     model.compile("adam", loss, metrics)
     ids = NETWORK.data()[1]
     shape = loss.target_shape((10,))
@@ -60,11 +65,12 @@ def race(entries: dict[str, tuple[Any, Any]]) -> dict[str, float]:
 @pytest.mark.parametrize(
     "entries",
     [
+        pytest.param({name: (BASE, [], hidden) for name, hidden in ACTIVATIONS.items()}, id="activations"),
         pytest.param({name: (loss, []) for name, loss in LOSSES.items()}, id="losses"),
         pytest.param({name: (BASE, [metric]) for name, metric in METRICS.items()}, id="metrics"),
     ],
 )
-def test_epoch(entries: dict[str, tuple[Any, list[Any]]]) -> None:
+def test_epoch(entries: dict[str, tuple[Any, ...]]) -> None:
     best = race({name: compiled(*entry) for name, entry in {BASE: (BASE, []), **entries}.items()})
     ratios = {name: seconds / best[BASE] for name, seconds in best.items()}
     print(f"\n{BASE}: {1e6 * best[BASE] / NETWORK.steps:.1f} us a step")
