@@ -1,6 +1,7 @@
 // The loops over epochs, batches, blocks and operations.
 #include "executor.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cmath>
@@ -41,7 +42,7 @@ Executor<T>::Executor(Plan plan, std::vector<std::shared_ptr<Variable<T>>> varia
   training_.sums = zero_sums(plan_);
   for (const Op& op : plan_.ops) operations_.push_back(operation_of<T>(op.kind));
   for (size_t b = 0; b < plan_.buffers.size(); ++b)
-    if (plan_.buffers[b].role == Role::gradient)
+    if (plan_.buffers[b].role == Role::gradient || plan_.buffers[b].role == Role::unit)
       training_.variables[b] = std::make_shared<Variable<T>>(plan_.buffers[b].shape, kernels_);
   for (const Op& op : plan_.ops) {
     if (op.kind != Kind::dense && op.kind != Kind::dense_grad_x) continue;
@@ -77,7 +78,9 @@ void Executor<T>::reset_counters() {
 
 template <class T>
 PassResult Executor<T>::run(const Pass& pass) {
-  const size_t block = std::min(pass.batch, kBlockRows);
+  const bool whole = pass.update && std::any_of(plan_.ops.begin(), plan_.ops.end(),
+                                                [](const Op& op) { return Plan::batch_wide(op.kind); });
+  const size_t block = std::min(pass.batch, whole ? pass.samples : kBlockRows);
   training_.reserve(block, pass.threads);
   Workspace<T>& work = training_;
   for (size_t i = 0; i < plan_.weights.size(); ++i)

@@ -6,15 +6,48 @@
 namespace deltaprop {
 namespace {
 
-const char* const kRoles[] = {"input", "target",    "weight",   "activation", "delta",   "mask",
-                              "row",   "parameter", "gradient", "slot",       "counter", "scalar"};
-const char* const kKinds[] = {"dense",        "add_bias",     "activation",       "softmax",
-                              "prelu",        "log_softmax",  "dropout",          "loss",
-                              "reduce",       "tally",        "penalty",          "activation_grad",
-                              "softmax_grad", "prelu_grad",   "prelu_grad_alpha", "log_softmax_grad",
-                              "dropout_grad", "dense_grad_w", "bias_grad",        "dense_grad_x",
-                              "penalty_grad", "square_sum",   "clip_norm",        "clip_value",
-                              "update",       "dense_update", "bias_update",      "ema"};
+const char* const kRoles[] = {"input",     "target",   "weight", "activation", "delta",   "mask",  "row",
+                              "parameter", "gradient", "slot",   "unit",       "counter", "scalar"};
+const char* const kKinds[] = {"dense",
+                              "add_bias",
+                              "activation",
+                              "softmax",
+                              "prelu",
+                              "log_softmax",
+                              "dropout",
+                              "alpha_dropout",
+                              "gaussian_noise",
+                              "gaussian_dropout",
+                              "batch_norm",
+                              "layer_norm",
+                              "standardize",
+                              "scale_columns",
+                              "loss",
+                              "reduce",
+                              "tally",
+                              "penalty",
+                              "activation_grad",
+                              "softmax_grad",
+                              "prelu_grad",
+                              "prelu_grad_alpha",
+                              "log_softmax_grad",
+                              "dropout_grad",
+                              "noise_grad",
+                              "batch_norm_grad",
+                              "layer_norm_grad",
+                              "standardize_grad",
+                              "scale_grad",
+                              "dense_grad_w",
+                              "bias_grad",
+                              "dense_grad_x",
+                              "penalty_grad",
+                              "square_sum",
+                              "clip_norm",
+                              "clip_value",
+                              "update",
+                              "dense_update",
+                              "bias_update",
+                              "ema"};
 const char* const kActivations[] = {
     "linear", "relu", "sigmoid", "tanh", "step",      "sign", "leaky_relu", "relu6",    "hard_tanh",   "hard_sigmoid",
     "elu",    "selu", "celu",    "gelu", "gelu_tanh", "silu", "softplus",   "softsign", "exponential", "mish",
@@ -69,7 +102,7 @@ static_assert(sizeof kTallies / sizeof *kTallies == size(Tally::count), "a tally
 static_assert(sizeof kOptimizers / sizeof *kOptimizers == size(Optimizer::count), "an optimizer lacks its name");
 
 // What each kind reads and writes, a letter per operand: rows, target, weight, value per row, mask, parameter,
-// gradient, slot, counter, norm. `?` makes one optional, `*` stands for any number of it.
+// gradient, slot, unit, counter, norm. `?` makes one optional, `*` stands for any number of it.
 struct Signature {
   const char* in;
   const char* out;
@@ -84,6 +117,13 @@ Signature signature(Kind kind) {
     case Kind::softmax:
     case Kind::log_softmax: return {"r", "r", 0};
     case Kind::dropout: return {"r", "rm", 2};
+    case Kind::alpha_dropout: return {"r", "rm", 5};
+    case Kind::gaussian_noise: return {"r", "r", 2};
+    case Kind::gaussian_dropout: return {"r", "rr", 2};
+    case Kind::batch_norm: return {"rpp", "rupp", 2};
+    case Kind::layer_norm: return {"r", "rv", 2};
+    case Kind::standardize: return {"rpp", "r", 3};
+    case Kind::scale_columns: return {"rp", "r", 0};
     case Kind::loss: return {"rtw?r?", "vr?", 0};
     case Kind::reduce: return {"vw?", "c", 1};
     case Kind::tally: return {"rtw?", "c", 0};
@@ -95,6 +135,11 @@ Signature signature(Kind kind) {
     case Kind::softmax_grad:
     case Kind::log_softmax_grad: return {"rr", "r", 0};
     case Kind::dropout_grad: return {"rm", "r", 1};
+    case Kind::noise_grad: return {"rr", "r", 0};
+    case Kind::batch_norm_grad: return {"rru", "r", 0};
+    case Kind::layer_norm_grad: return {"rrv", "r", 1};
+    case Kind::standardize_grad: return {"rp", "r", 3};
+    case Kind::scale_grad: return {"rr", "g", 0};
     case Kind::dense_grad_w: return {"rr", "gg?", 0};
     case Kind::bias_grad: return {"r", "g", 0};
     case Kind::dense_grad_x: return {"rpr?", "r", 0};
@@ -129,6 +174,7 @@ bool has_role(Role role, char letter) {
     case 'p': return role == Role::parameter;
     case 'g': return role == Role::gradient;
     case 's': return role == Role::slot;
+    case 'u': return role == Role::unit;
     case 'c': return role == Role::counter;
     default: return role == Role::scalar;
   }
@@ -246,7 +292,14 @@ class OpCheck {
       case Kind::prelu_grad_alpha: same_width(in(0), in(1)); return slopes(out(0), in(0));
       case Kind::loss: return loss();
       case Kind::tally: return tally();
-      case Kind::dropout: same_width(in(0), out(1)); return same_width(in(0), out(0));
+      case Kind::dropout:
+      case Kind::alpha_dropout:
+      case Kind::gaussian_dropout: same_width(in(0), out(1)); return same_width(in(0), out(0));
+      case Kind::batch_norm:
+        check(in(1) == out(2) && in(2) == out(3), "moving statistics that do not stay where they are");
+        for (int b : {in(0), in(1), in(2), out(1)}) same_width(b, out(0));
+        return;
+      case Kind::layer_norm_grad: same_width(in(0), out(0)); return same_width(in(1), out(0));
       case Kind::reduce:
       case Kind::penalty:
       case Kind::square_sum: return;

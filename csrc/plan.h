@@ -22,6 +22,7 @@ enum class Role {
   parameter,   // a variable, in its own layout
   gradient,    // the same shape as its parameter
   slot,        // an optimiser's, the same shape as its parameter
+  unit,        // (n), a value per unit of a layer, over the batch; lies as a bias does
   counter,     // float64: a sum and what to divide it by, or a metric's own sums
   scalar,      // one float64
   count
@@ -33,30 +34,42 @@ struct Buffer {
   std::string name;
 
   bool of_rows() const { return role <= Role::row; }
-  bool of_variable() const { return role == Role::parameter || role == Role::gradient || role == Role::slot; }
+  bool of_variable() const { return role >= Role::parameter && role <= Role::unit; }
   size_t width() const;  // elements per row, or in all
 };
 
 // in -> out, with -1 for an optional operand that is absent. `function` is an Activation, Loss, Tally or Optimizer.
 enum class Kind {
-  dense,            // x w [b] -> y [z]        y = function(z), z = x w + b; attributes: the function's constant
-  add_bias,         // z b -> y
-  activation,       // z -> a                  attributes: the function's constant
-  softmax,          // z -> p
-  prelu,            // z alpha -> a            alpha: a slope below zero per column, or one for all
-  log_softmax,      // z -> a
-  dropout,          // x -> y mask             attributes: rate, stream
-  loss,             // p y [weight] [z] -> value [delta]; a delta wants the weight, a matched loss wants z;
-                    //                         attributes: the loss's constants, see plan.cpp
-  reduce,           // value [weight] -> counter   attributes: 1 to divide by the weights, 0 by the rows
-  tally,            // p y [weight] -> counter  attributes: see metrics.inl
-  penalty,          // w -> counter            attributes: l1, l2
+  dense,             // x w [b] -> y [z]        y = function(z), z = x w + b; attributes: the function's constant
+  add_bias,          // z b -> y
+  activation,        // z -> a                  attributes: the function's constant
+  softmax,           // z -> p
+  prelu,             // z alpha -> a            alpha: a slope below zero per column, or one for all
+  log_softmax,       // z -> a
+  dropout,           // x -> y mask             attributes: rate, stream
+  alpha_dropout,     // x -> y mask             kept units become a x + b, others c; attributes: rate, stream, a, b, c
+  gaussian_noise,    // x -> y                  attributes: deviation, stream
+  gaussian_dropout,  // x -> y noise            y = x noise; attributes: deviation, stream
+  batch_norm,        // x m v -> y s m v   m and v follow in training; s = 1 / deviation; attributes: momentum, epsilon
+  layer_norm,        // x -> y s                s = 1 / deviation of each row; attributes: 1 to centre or 0, epsilon
+  standardize,       // x m v -> y              attributes: epsilon, the least variance, 1 to invert or 0
+  scale_columns,     // x w -> y
+  loss,              // p y [weight] [z] -> value [delta]; a delta wants the weight, a matched loss wants z;
+                     //                         attributes: the loss's constants, see plan.cpp
+  reduce,            // value [weight] -> counter   attributes: 1 to divide by the weights, 0 by the rows
+  tally,             // p y [weight] -> counter  attributes: see metrics.inl
+  penalty,           // w -> counter            attributes: l1, l2
   activation_grad,  // da s -> dz              s is a or z, as the function's derivative reads; attributes: the constant
   softmax_grad,     // dp p -> dz
   prelu_grad,       // da z alpha -> dz
   prelu_grad_alpha,  // da z -> galpha
   log_softmax_grad,  // da a -> dz
-  dropout_grad,      // dy mask -> dx           attributes: rate
+  dropout_grad,      // dy mask -> dx           attributes: what kept gradients are divided by
+  noise_grad,        // dy noise -> dx
+  batch_norm_grad,   // dy y s -> dx
+  layer_norm_grad,   // dy y s -> dx            attributes: 1 if centred
+  standardize_grad,  // dy v -> dx              attributes: as forward
+  scale_grad,        // x dy -> gw              the gradient of scale_columns' w
   dense_grad_w,      // x dz -> gw [gb]
   bias_grad,         // dz -> gb
   dense_grad_x,      // dz w [s] -> dx          dx = (dz w') function'(s); attributes: the constant
@@ -93,6 +106,14 @@ struct Plan {
 
   // Whether an operation of the update span forms a gradient, so that every block of a batch runs it.
   static bool forms_gradient(Kind kind) { return kind == Kind::dense_update || kind == Kind::bias_update; }
+
+  // Whether an operation does nothing outside training, so that its result is its input.
+  static bool only_trains(Kind kind) {
+    return kind == Kind::dropout || kind == Kind::alpha_dropout || kind == Kind::gaussian_noise ||
+           kind == Kind::gaussian_dropout;
+  }
+  // Whether training needs the whole batch before the gradient of any of its rows: no blocks then.
+  static bool batch_wide(Kind kind) { return kind == Kind::batch_norm; }
 
   size_t begin(Span s) const { return span[static_cast<size_t>(s)]; }
   size_t end(Span s) const { return span[static_cast<size_t>(s) + 1]; }

@@ -80,7 +80,7 @@ std::unique_ptr<Workspace<T>> Workspace<T>::for_inference(size_t rows) const {
   for (size_t b = 0; b < n; ++b) same[b] = b;
   for (size_t i = begin; i < end; ++i) {
     const Op& op = plan->ops[i];
-    if (op.kind == Kind::dropout) same[static_cast<size_t>(op.out[0])] = same[static_cast<size_t>(op.in[0])];
+    if (Plan::only_trains(op.kind)) same[static_cast<size_t>(op.out[0])] = same[static_cast<size_t>(op.in[0])];
     for (int b : op.in)
       if (b >= 0) last_use[same[static_cast<size_t>(b)]] = i;
   }
@@ -108,7 +108,7 @@ std::unique_ptr<Workspace<T>> Workspace<T>::for_inference(size_t rows) const {
   for (int b : plan->inputs) put(static_cast<size_t>(b), begin);
   for (size_t i = begin; i < end; ++i) {
     const Op& op = plan->ops[i];
-    if (op.kind != Kind::dropout) put(static_cast<size_t>(op.out[0]), i);
+    if (!Plan::only_trains(op.kind)) put(static_cast<size_t>(op.out[0]), i);
   }
   arena.allocate();
   for (size_t b = 0; b < n; ++b) work->place[b] = work->place[same[b]];

@@ -43,7 +43,7 @@ struct Workspace {
   void reserve(size_t rows, unsigned threads);
 
   // A workspace for the forward span alone, on the same variables: buffers whose lives do not overlap share memory, and
-  // dropout passes its input through.
+  // what acts in training only passes its input through.
   std::unique_ptr<Workspace> for_inference(size_t rows) const;
 };
 

@@ -25,6 +25,7 @@ TOLERANCES = {
     "elementwise": 16.0,  # own polynomials against libm's (a few ulp each), and a few roundings after them
     "contraction": 32.0,  # up to 129 terms in index order against BLAS's order, of the sum of absolute terms
     "row_sum": 16.0,  # softmax, losses: sums over a row of up to 129, and a logarithm
+    "normalised": 128.0,  # differences from a mean, divided by a deviation that is smaller than they were
     "wide_sum": 32.0,  # penalties and norms: columns are summed in the float type, in the reference in float64
     "counter": 32.0,  # of float64, whatever the model's type: both sum in it, in other orders
     # many operations

@@ -16,7 +16,9 @@ from deltaprop import _core
 
 WITH_FMA = [level for level in _core.available_isas() if level != "baseline"]
 STEPS = 20
-Dense, Dropout = dp.layers.Dense, dp.layers.Dropout
+Dense, Dropout, Activation = dp.layers.Dense, dp.layers.Dropout, dp.layers.Activation
+BatchNorm, LayerNorm = dp.layers.BatchNormalization, dp.layers.LayerNormalization
+Normalization = dp.layers.Normalization
 
 # Every activation, loss and optimiser, with widths that fill panels, cross them and are narrow.
 CASES: dict[str, Callable[[], tuple[list[Any], Any, Any]]] = {
@@ -68,6 +70,21 @@ CASES: dict[str, Callable[[], tuple[list[Any], Any, Any]]] = {
     "focal-sigmoid": lambda: ([Dense(9, "sigmoid")], "binary_focal_crossentropy", "sgd"),
     "focal-softmax": lambda: ([Dense(17, "softmax")], "categorical_focal_crossentropy", "sgd"),
     "focal-of-sigmoid": lambda: ([Dense(17, "sigmoid")], "categorical_focal_crossentropy", "sgd"),
+    "batch-norm": lambda: (
+        [Dense(129, use_bias=False), BatchNorm(), Activation("relu"), Dense(70), BatchNorm(scale=False), Dense(3)],
+        "mse", "adam",
+    ),
+    "layer-norm": lambda: (
+        [LayerNorm(), Dense(129, "tanh"), LayerNorm(center=False), Dense(70), dp.layers.RMSNormalization(), Dense(3)],
+        "mse", "adam",
+    ),
+    "noise": lambda: (
+        [
+            Normalization(mean=0.1, variance=0.7), dp.layers.GaussianNoise(0.1), Dense(70, "tanh"),
+            dp.layers.GaussianDropout(0.2), Dense(9), dp.layers.AlphaDropout(0.1), Dense(3),
+        ],
+        "mse", "sgd",
+    ),
     "cce-of-sigmoid": lambda: ([Dense(9, "sigmoid")], "categorical_crossentropy", "sgd"),
     "sparse-of-sigmoid": lambda: ([Dense(9, "sigmoid")], "sparse_categorical_crossentropy", "sgd"),
     "bce-of-tanh": lambda: ([Dense(9, "tanh")], "binary_crossentropy", "sgd"),
@@ -123,7 +140,7 @@ def test_bits_do_not_depend_on_threads(name: str, dtype: str, fused: bool, run: 
         assert differing(run(name, dtype, threads, fused=fused), alone) == []
 
 
-@pytest.mark.parametrize("name", ["relu-sparse-adam", "regularised-mae-clipnorm"])
+@pytest.mark.parametrize("name", ["relu-sparse-adam", "regularised-mae-clipnorm", "batch-norm", "noise"])
 def test_bits_of_long_batches_do_not_depend_on_threads(name: str, dtype: str, run: Callable[..., Any]) -> None:
     alone = run(name, dtype, 1, batch=1500)
     for threads in (2, 3):

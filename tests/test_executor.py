@@ -17,6 +17,8 @@ from deltaprop.reference import ReferenceExecutor
 SIZES = (1, 3, 10, 17, 64, 100, 129)
 
 Dense, Dropout, Activation = dp.layers.Dense, dp.layers.Dropout, dp.layers.Activation
+BatchNorm, LayerNorm, RMSNorm = dp.layers.BatchNormalization, dp.layers.LayerNormalization, dp.layers.RMSNormalization
+Normalization = dp.layers.Normalization
 
 
 class Network:
@@ -37,12 +39,13 @@ class Network:
     def model(self, dtype: str, optimizer: dp.optimizers.Optimizer, **compiled: Any) -> dp.Sequential:
         model = dp.Sequential([dp.Input(self.shape), *self.layers], dtype=dtype, seed=5)
         for i, v in enumerate(model.variables):  # biases start at zero, and then an error in them hides
-            v.assign(np.random.default_rng(i).normal(size=v.shape) / np.sqrt(v.shape[0]))
+            value = np.random.default_rng(i).normal(size=v.shape) / np.sqrt(v.shape[0])
+            v.assign(abs(value) if "variance" in v.name else value)
         model.compile(optimizer, self.loss, list(self.metrics), weighted_metrics=list(self.weighted), **compiled)
         return model
 
 
-def frozen(layer: dp.layers.Dense) -> dp.layers.Dense:
+def frozen(layer: dp.layers.Layer) -> dp.layers.Layer:
     """A layer that does not train."""
     layer.trainable = False
     return layer
@@ -140,6 +143,48 @@ NETWORKS: dict[str, Callable[[], Network]] = {
     ),
     "dropout-of-the-input": lambda: Network((129,), [Dropout(0.3), Dense(10, "sigmoid")], "mae", 17),
     "dropout-at-the-end": lambda: Network((3,), [Dense(10), Dropout(0.3)], "mse", 17),
+    "alpha-dropout": lambda: Network(
+        (17,), [dp.layers.AlphaDropout(0.1), Dense(100, "tanh"), dp.layers.AlphaDropout(0.4, seed=3), Dense(3)],
+        "mse", 64,
+    ),
+    "gaussian-noise": lambda: Network(
+        (17,), [dp.layers.GaussianNoise(0.5), Dense(129, "relu"), dp.layers.GaussianNoise(0.1, seed=8), Dense(3)],
+        "mse", 129,
+    ),
+    "gaussian-dropout": lambda: Network(
+        (3,), [dp.layers.GaussianDropout(0.3), Dense(100), dp.layers.GaussianDropout(0.5, seed=1), Dense(10, "tanh")],
+        "mae", 17,
+    ),
+    "batch-norm": lambda: Network(
+        (17,),
+        [
+            Dense(129, use_bias=False), BatchNorm(momentum=0.9), Activation("relu"), Dense(17, "tanh"),
+            BatchNorm(center=False, gamma_regularizer=L1L2), Dense(3, "sigmoid"),
+            BatchNorm(scale=False, beta_regularizer=L2),
+        ],
+        "mse", 129,
+    ),
+    "batch-norm-of-the-input": lambda: Network((10,), [BatchNorm(scale=False, center=False), Dense(3)], "mse", 64),
+    "batch-norm-of-one-row": lambda: Network((3,), [Dense(10), BatchNorm(), Dense(1)], "mse", 1),
+    "batch-norm-frozen": lambda: Network(
+        (10,), [Dense(64, "tanh"), frozen(BatchNorm()), Dense(3, "tanh"), frozen(BatchNorm()), Dense(1)], "mse", 17
+    ),
+    "layer-norm": lambda: Network(
+        (17,),
+        [
+            LayerNorm(), Dense(129, "relu"), LayerNorm(epsilon=1e-5, gamma_regularizer=L1, beta_regularizer=L2),
+            Dense(100), RMSNorm(), Activation("tanh"), LayerNorm(center=False), Dense(10), LayerNorm(scale=False),
+        ],
+        "mse", 64,
+    ),
+    "normalization": lambda: Network(
+        (3, 10),
+        [
+            Normalization(mean=np.arange(10.0), variance=2.0), dp.layers.Flatten(), Dense(17, "tanh"),
+            Normalization(mean=0.1, variance=0.3), Dense(3), Normalization(mean=5.0, variance=4.0, invert=True),
+        ],
+        "mse", 17,
+    ),
     "layers-of-their-own": lambda: Network(
         (3, 17),
         [
@@ -210,6 +255,11 @@ AGREEMENT = {
     "dense_grad_x": "contraction", "dense_update": "contraction", "bias_update": "contraction",
     "prelu": "exact", "prelu_grad": "exact", "prelu_grad_alpha": "contraction",
     "add_bias": "exact", "dropout": "exact", "dropout_grad": "exact", "clip_value": "exact",
+    "alpha_dropout": "exact", "scale_columns": "exact", "noise_grad": "exact", "scale_grad": "contraction",
+    "gaussian_noise": "elementwise", "gaussian_dropout": "elementwise",
+    "standardize": "elementwise", "standardize_grad": "elementwise",
+    "batch_norm": "normalised", "batch_norm_grad": "normalised",
+    "layer_norm": "normalised", "layer_norm_grad": "normalised",
     "activation": "elementwise", "activation_grad": "elementwise", "update": "elementwise",
     "penalty_grad": "elementwise", "clip_norm": "elementwise",
     "softmax": "row_sum", "softmax_grad": "row_sum", "log_softmax": "row_sum", "log_softmax_grad": "row_sum",
@@ -243,6 +293,8 @@ def magnitude(op: Op, value: Callable[[int], Any]) -> float:
         return float((size(inputs[0]).T @ size(inputs[1])).max())
     if op.kind == "prelu_grad_alpha":
         return float((size(inputs[0]) * size(inputs[1])).sum())
+    if op.kind == "scale_grad":
+        return float((size(inputs[0]) * size(inputs[1])).sum(axis=0).max())
     return float(size(inputs[0]).sum(axis=0).max())  # bias_grad, bias_update
 
 
@@ -379,7 +431,13 @@ def test_ragged_sizes_equal_the_reference(
             pair.block(x, y, np.ones(rows), first, first + rows, 0, (0.01, 0.01), threads)
 
 
-@pytest.mark.parametrize("name", ["dropout", "relu-softmax-sparse", "regularised"])
+OUTSIDE_TRAINING = [
+    "dropout", "relu-softmax-sparse", "regularised", "alpha-dropout", "gaussian-noise", "gaussian-dropout",
+    "batch-norm", "layer-norm", "normalization",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OUTSIDE_TRAINING)
 def test_each_operation_equals_the_reference_outside_training(
     name: str, dtype: str, isa: str, fused: bool, plan_of: Any, core_executor: Any, targets_for: Any,
     assert_close: Any, rng: np.random.Generator,
@@ -462,7 +520,9 @@ def test_epochs_equal_the_reference(
         assert_close(metric[1], wanted[1], "epochs", dtype, metric[0])
 
 
-@pytest.mark.parametrize("name", ["relu-softmax-sparse", "dropout", "regularised"])
+@pytest.mark.parametrize(
+    "name", ["relu-softmax-sparse", "dropout", "regularised", "gaussian-noise", "batch-norm-of-the-input", "layer-norm"]
+)
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw", "global-clipnorm"])
 def test_a_batch_longer_than_a_block_equals_the_reference(
     name: str, optimizer: str, dtype: str, targets_for: Any, assert_close: Any, rng: np.random.Generator

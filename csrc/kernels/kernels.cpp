@@ -6,6 +6,7 @@
 #include "losses.inl"
 #include "metrics.inl"
 #include "noise.inl"
+#include "normalization.inl"
 #include "optimizers.inl"
 #include "table.h"
 
@@ -73,6 +74,14 @@ constexpr deltaprop::Kernels<T> table() {
       log_softmax_grad<T>,
       dropout<T>,
       dropout_grad<T>,
+      gaussian_noise<T>,
+      batch_norm<T>,
+      batch_norm_grad<T>,
+      standardize<T>,
+      layer_norm<T>,
+      layer_norm_grad<T>,
+      multiply<T>,
+      add_products<T>,
       {elementwise_loss<T, MeanSquaredError>,
        elementwise_loss<T, MeanAbsoluteError>,
        elementwise_loss<T, HalfSquaredError>,

@@ -209,6 +209,7 @@ struct Dropout {
   size_t x_stride, y_stride, mask_stride;
   size_t rows, n, first_row;  // first_row: where these rows lie in the batch
   double rate;                // probability that a unit is dropped
+  T scale, shift, dropped;    // y = scale x + shift where a unit is kept, else `dropped`
   std::uint64_t step;
   std::uint32_t seed, op;
 };
@@ -219,6 +220,55 @@ struct ActivationKernels {
   void (*value)(const T* z, T* a, size_t n, T alpha);
   void (*grad)(const T* da, const T* s, T* dz, size_t n, T alpha);       // da times the first derivative
   void (*curvature)(const T* da, const T* s, T* dz, size_t n, T alpha);  // da times the second
+};
+
+template <class T>
+struct GaussianNoise {
+  const T* x;  // (rows, n)
+  T* y;        // (rows, n)
+  T* noise;    // (rows, n), the factors; or null: then noise is added
+  size_t x_stride, y_stride, noise_stride;
+  size_t rows, n, first_row;
+  double deviation;
+  std::uint64_t step;
+  std::uint32_t seed, op;
+};
+
+// Some columns of a batch, normalised by the means and variances of its rows; the moving ones follow.
+template <class T>
+struct BatchNorm {
+  const T* x;          // (rows, width)
+  T* y;                // (rows, width)
+  T* inverse;          // (width), 1 / sqrt(variance + epsilon)
+  T* moving_mean;      // (width)
+  T* moving_variance;  // (width)
+  size_t x_stride, y_stride;
+  size_t rows, width;
+  size_t valid;  // columns that are not padding; the others are set to zero
+  double momentum, epsilon;
+};
+
+template <class T>
+struct BatchNormGrad {
+  const T* dy;       // (rows, width)
+  const T* y;        // (rows, width), and
+  const T* inverse;  // (width), as above
+  T* dx;             // (rows, width)
+  size_t dy_stride, y_stride, dx_stride;
+  size_t rows, width, valid;
+};
+
+// y = (x - mean) / deviation or, inverted, x deviation + mean, with deviation^2 = max(variance + epsilon, floor).
+template <class T>
+struct Standardize {
+  const T* x;         // (rows, n)
+  const T* mean;      // (n), or null for zeros
+  const T* variance;  // (n)
+  T* y;               // (rows, n)
+  size_t x_stride, y_stride;
+  size_t rows, n;
+  double epsilon, floor;
+  bool invert;
 };
 
 // Spans are whole units long; matrices of rows have strides of whole units.
@@ -247,6 +297,17 @@ struct Kernels {
   void (*log_softmax_grad)(const T* da, const T* a, T* dz, size_t n);
   void (*dropout)(const Dropout<T>&);
   void (*dropout_grad)(const T* dy, const std::uint8_t* mask, T scale, T* dx, size_t n);
+  void (*gaussian_noise)(const GaussianNoise<T>&);
+
+  void (*batch_norm)(const BatchNorm<T>&);
+  void (*batch_norm_grad)(const BatchNormGrad<T>&);
+  void (*standardize)(const Standardize<T>&);
+  // One row of n; *inverse becomes 1 / sqrt(mean square + epsilon) unless it is null.
+  void (*layer_norm)(const T* x, T* y, T* inverse, size_t n, bool centred, T epsilon);
+  void (*layer_norm_grad)(const T* dy, const T* y, T inverse, T* dx, size_t n, bool centred);
+  void (*multiply)(const T* x, const T* w, T* y, size_t n);
+  void (*add_products)(const T* x, size_t x_stride, const T* dy, size_t dy_stride, size_t rows, size_t n, T* g,
+                       bool accumulate);
 
   void (*loss[size(Loss::count)])(const LossRows<T>&);
   void (*tally[size(Tally::count)])(const TallyRows<T>&);

@@ -1,5 +1,6 @@
 // The operations of the backward span.
 #include "gradients.h"
+#include "standardize.h"
 
 namespace deltaprop {
 namespace {
@@ -55,9 +56,59 @@ void log_softmax_grad(const Case<T>& c) {
 
 template <class T>
 void dropout_grad(const Case<T>& c) {
-  const T scale = static_cast<T>(1 / (1 - c.op.attributes[0]));
+  const T scale = static_cast<T>(1 / c.op.attributes[0]);
   c.each_row([&](size_t r) {
     c.kernels.dropout_grad(c.row(c.in(0), r), c.mask_row(c.in(1), r), scale, c.row(c.out(0), r), c.padded(c.out(0)));
+  });
+}
+
+template <class T>
+void noise_grad(const Case<T>& c) {
+  c.each_row([&](size_t r) {
+    c.kernels.multiply(c.row(c.in(0), r), c.row(c.in(1), r), c.row(c.out(0), r), c.padded(c.out(0)));
+  });
+}
+
+template <class T>
+void batch_norm_grad(const Case<T>& c) {
+  const Packed<T>& inverse = c.variable(c.in(2)).main();
+  c.each_piece(inverse, [&](size_t p, size_t, size_t) {
+    const size_t column = inverse.panels.first(p);
+    BatchNormGrad<T> b{};
+    b.dy = c.row(c.in(0), 0) + column;
+    b.y = c.row(c.in(1), 0) + column;
+    b.inverse = inverse.panel(p);
+    b.dx = c.row(c.out(0), 0) + column;
+    b.dy_stride = c.place(c.in(0)).stride;
+    b.y_stride = c.place(c.in(1)).stride;
+    b.dx_stride = c.place(c.out(0)).stride;
+    b.rows = c.at.rows;
+    b.width = inverse.panels.width(p);
+    b.valid = inverse.valid(p);
+    c.kernels.batch_norm_grad(b);
+  });
+}
+
+template <class T>
+void layer_norm_grad(const Case<T>& c) {
+  c.each_row([&](size_t r) {
+    c.kernels.layer_norm_grad(c.row(c.in(0), r), c.row(c.in(1), r), *c.row(c.in(2), r), c.row(c.out(0), r),
+                              c.buffer(c.out(0)).width(), c.op.attributes[0] != 0);
+  });
+}
+
+template <class T>
+void standardize_grad(const Case<T>& c) {
+  standardize_rows(c, -1, c.in(1));
+}
+
+template <class T>
+void scale_grad(const Case<T>& c) {
+  const Packed<T>& g = c.variable(c.out(0)).main();
+  c.each_piece(g, [&](size_t p, size_t, size_t) {
+    const size_t column = g.panels.first(p);
+    c.kernels.add_products(c.row(c.in(0), 0) + column, c.place(c.in(0)).stride, c.row(c.in(1), 0) + column,
+                           c.place(c.in(1)).stride, c.at.rows, g.panels.width(p), g.panel(p), c.accumulate());
   });
 }
 
@@ -124,6 +175,11 @@ Operation<T> backward_operation(Kind kind) {
     case Kind::prelu_grad_alpha: return prelu_grad_alpha<T>;
     case Kind::log_softmax_grad: return log_softmax_grad<T>;
     case Kind::dropout_grad: return dropout_grad<T>;
+    case Kind::noise_grad: return noise_grad<T>;
+    case Kind::batch_norm_grad: return batch_norm_grad<T>;
+    case Kind::layer_norm_grad: return layer_norm_grad<T>;
+    case Kind::standardize_grad: return standardize_grad<T>;
+    case Kind::scale_grad: return scale_grad<T>;
     case Kind::dense_grad_w: return dense_grad_w<T>;
     case Kind::bias_grad: return bias_grad<T>;
     case Kind::dense_grad_x: return dense_grad_x<T>;

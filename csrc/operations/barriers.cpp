@@ -30,11 +30,17 @@ Cut cut_of(const Workspace<T>& work, const Op& op, int buffer, bool written) {
     case Kind::dense_grad_w:
     case Kind::bias_grad:
     case Kind::prelu_grad_alpha:
+    case Kind::scale_grad:
+    case Kind::batch_norm:
+    case Kind::batch_norm_grad:
     case Kind::dense_update:
     case Kind::bias_update: return b.of_variable() ? Cut::pieces : Cut::whole;
     case Kind::prelu:
     case Kind::prelu_grad:
-    case Kind::add_bias: return b.of_variable() ? Cut::whole : Cut::rows;
+    case Kind::add_bias:
+    case Kind::scale_columns:
+    case Kind::standardize:
+    case Kind::standardize_grad: return b.of_variable() ? Cut::whole : Cut::rows;
     default:
       if (b.of_variable()) return Cut::pieces;
       return b.of_rows() ? Cut::rows : Cut::whole;

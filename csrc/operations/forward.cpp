@@ -1,5 +1,5 @@
 // The operations of the forward span.
-#include "case.h"
+#include "standardize.h"
 
 namespace deltaprop {
 namespace {
@@ -97,14 +97,17 @@ void log_softmax(const Case<T>& c) {
       [&](size_t r) { c.kernels.log_softmax(c.row(c.in(0), r), c.row(c.out(0), r), c.buffer(c.out(0)).width()); });
 }
 
+// Out of training y is x.
 template <class T>
-void dropout(const Case<T>& c) {
-  if (!c.at.training && c.place(c.in(0)).data == c.place(c.out(0)).data) return;
+void pass_through(const Case<T>& c) {
+  if (c.place(c.in(0)).data == c.place(c.out(0)).data) return;
+  c.each_row([&](size_t r) { std::copy_n(c.row(c.in(0), r), c.padded(c.in(0)), c.row(c.out(0), r)); });
+}
+
+template <class T>
+void drop(const Case<T>& c, double scale, double shift, double dropped) {
+  if (!c.at.training) return pass_through(c);
   each_rows(c.at.rows, c.kernels.tile_rows, c.team, [&](size_t from, size_t to) {
-    if (!c.at.training) {
-      for (size_t r = from; r < to; ++r) std::copy_n(c.row(c.in(0), r), c.padded(c.in(0)), c.row(c.out(0), r));
-      return;
-    }
     Dropout<T> d{};
     d.x = c.row(c.in(0), from);
     d.y = c.row(c.out(0), from);
@@ -116,11 +119,90 @@ void dropout(const Case<T>& c) {
     d.n = c.padded(c.in(0));
     d.first_row = c.at.first_row + from;
     d.rate = c.op.attributes[0];
+    d.scale = static_cast<T>(scale);
+    d.shift = static_cast<T>(shift);
+    d.dropped = static_cast<T>(dropped);
     d.op = static_cast<std::uint32_t>(c.op.attributes[1]);
     d.seed = c.at.seed;
     d.step = c.at.step;
     c.kernels.dropout(d);
   });
+}
+
+template <class T>
+void dropout(const Case<T>& c) {
+  drop(c, 1 / (1 - c.op.attributes[0]), 0, 0);
+}
+
+template <class T>
+void alpha_dropout(const Case<T>& c) {
+  drop(c, c.op.attributes[2], c.op.attributes[3], c.op.attributes[4]);
+}
+
+// Adds the noise, or multiplies by it where it is kept as a second result.
+template <class T>
+void gaussian_noise(const Case<T>& c) {
+  if (!c.at.training) return pass_through(c);
+  each_rows(c.at.rows, c.kernels.tile_rows, c.team, [&](size_t from, size_t to) {
+    GaussianNoise<T> g{};
+    g.x = c.row(c.in(0), from);
+    g.y = c.row(c.out(0), from);
+    g.noise = c.row(c.out(1), from);
+    g.x_stride = c.place(c.in(0)).stride;
+    g.y_stride = c.place(c.out(0)).stride;
+    g.noise_stride = c.out(1) < 0 ? 0 : c.place(c.out(1)).stride;
+    g.rows = to - from;
+    g.n = c.padded(c.in(0));
+    g.first_row = c.at.first_row + from;
+    g.deviation = c.op.attributes[0];
+    g.op = static_cast<std::uint32_t>(c.op.attributes[1]);
+    g.seed = c.at.seed;
+    g.step = c.at.step;
+    c.kernels.gaussian_noise(g);
+  });
+}
+
+template <class T>
+void batch_norm(const Case<T>& c) {
+  const double epsilon = c.op.attributes[1];
+  if (!c.at.training) return standardize_rows(c, c.in(1), c.in(2), epsilon, 0, false);
+  const Packed<T>& inverse = c.variable(c.out(1)).main();
+  c.each_piece(inverse, [&](size_t p, size_t, size_t) {
+    const size_t column = inverse.panels.first(p);
+    BatchNorm<T> b{};
+    b.x = c.row(c.in(0), 0) + column;
+    b.y = c.row(c.out(0), 0) + column;
+    b.inverse = inverse.panel(p);
+    b.moving_mean = c.variable(c.out(2)).main().panel(p);
+    b.moving_variance = c.variable(c.out(3)).main().panel(p);
+    b.x_stride = c.place(c.in(0)).stride;
+    b.y_stride = c.place(c.out(0)).stride;
+    b.rows = c.at.rows;
+    b.width = inverse.panels.width(p);
+    b.valid = inverse.valid(p);
+    b.momentum = c.op.attributes[0];
+    b.epsilon = epsilon;
+    c.kernels.batch_norm(b);
+  });
+}
+
+template <class T>
+void layer_norm(const Case<T>& c) {
+  c.each_row([&](size_t r) {
+    c.kernels.layer_norm(c.row(c.in(0), r), c.row(c.out(0), r), c.row(c.out(1), r), c.buffer(c.out(0)).width(),
+                         c.op.attributes[0] != 0, static_cast<T>(c.op.attributes[1]));
+  });
+}
+
+template <class T>
+void standardize(const Case<T>& c) {
+  standardize_rows(c, c.in(1), c.in(2));
+}
+
+template <class T>
+void scale_columns(const Case<T>& c) {
+  const T* w = c.variable(c.in(1)).main().data;
+  c.each_row([&](size_t r) { c.kernels.multiply(c.row(c.in(0), r), w, c.row(c.out(0), r), c.padded(c.out(0))); });
 }
 
 }  // namespace
@@ -135,6 +217,13 @@ Operation<T> forward_operation(Kind kind) {
     case Kind::prelu: return prelu<T>;
     case Kind::log_softmax: return log_softmax<T>;
     case Kind::dropout: return dropout<T>;
+    case Kind::alpha_dropout: return alpha_dropout<T>;
+    case Kind::gaussian_noise:
+    case Kind::gaussian_dropout: return gaussian_noise<T>;
+    case Kind::batch_norm: return batch_norm<T>;
+    case Kind::layer_norm: return layer_norm<T>;
+    case Kind::standardize: return standardize<T>;
+    case Kind::scale_columns: return scale_columns<T>;
     default: return nullptr;
   }
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -89,6 +89,28 @@ def check_finite(array: Array, what: str) -> None:
         raise ValueError(
             f"{what} contains NaN or infinity, first in row {first}. Drop such rows or replace the values."
         )
+
+
+def moments(data: Any, shape: Shape | None, averaged: Callable[[int], tuple[int, ...]]) -> tuple[Array, Array]:
+    """Return mean and variance (divisor n) in float64, over some axes, kept with length 1, and the rows.
+
+    Parameters
+    ----------
+    data : array_like of shape (n_samples, *shape)
+    shape : tuple of int, optional
+        Of one row, where it is known.
+    averaged : callable
+        From the number of axes to those that are averaged over, the rows' 0 first.
+    """
+    array = array_of(data, "data") if shape is None else rows_of(data, shape, "data")
+    check_not_empty(array, "data")
+    check_finite(array, "data")
+    axes = averaged(array.ndim)
+    pieces = [array[i : i + 4096] for i in range(0, len(array), 4096)]  # never converted whole
+    count = array.size / np.prod([n for a, n in enumerate(array.shape) if a not in axes])
+    mean = sum(piece.sum(axis=axes, dtype=np.float64, keepdims=True) for piece in pieces) / count
+    variance = sum(np.square(piece - mean).sum(axis=axes, keepdims=True) for piece in pieces) / count
+    return mean[0], variance[0]
 
 
 def targets_of(y: Any, n: int, output_shape: Shape, loss: Loss, what: str = "y") -> Array:

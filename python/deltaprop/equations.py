@@ -69,6 +69,30 @@ def _dense_grad_x(op: Op, i: list[str], o: list[str]) -> str:
     return f"{o[0]} {'+=' if op.accumulate else '='} {i[0]} {i[1]}'{slope}"
 
 
+def _batch_norm(op: Op, i: list[str], o: list[str]) -> str:
+    momentum, epsilon = op.attributes
+    return (
+        f"{o[0]} = ({i[0]} - mean {i[0]}) * {o[1]},  {o[1]} = 1 / sqrt(var {i[0]} + {epsilon:g}),  "
+        f"{i[1]}, {i[2]} = {momentum:g} {i[1]}, {i[2]} + {1 - momentum:g} mean, var {i[0]}"
+    )
+
+
+def _layer_norm(op: Op, i: list[str], o: list[str]) -> str:
+    centred, epsilon = op.attributes
+    top, square = (f"({i[0]} - mean {i[0]})", f"var {i[0]}") if centred else (i[0], f"mean {i[0]}^2")
+    return f"{o[0]} = {top} * {o[1]},  {o[1]} = 1 / sqrt({square} + {epsilon:g}) of each row"
+
+
+def _deviation(op: Op, variance: str) -> str:
+    epsilon, floor = op.attributes[:2]
+    return f"sqrt({variance} + {epsilon:g})" if epsilon else f"max(sqrt({variance}), {floor**0.5:g})"
+
+
+def _standardize(op: Op, i: list[str], o: list[str]) -> str:
+    deviation = _deviation(op, i[2])
+    return f"{o[0]} = " + (f"{i[0]} * {deviation} + {i[1]}" if op.attributes[2] else f"({i[0]} - {i[1]}) / {deviation}")
+
+
 def _update(op: Op, i: list[str], o: list[str]) -> str:
     decay, factor = op.attributes[:2]
     after = f",  after {i[0]} -= lr {decay:g} {i[0]}" if decay else ""
@@ -109,6 +133,15 @@ _EQUATIONS: dict[str, Callable[[Op, list[str], list[str]], str]] = {
     "prelu": lambda op, i, o: f"{o[0]} = max(0, {i[0]}) + {i[1]} min(0, {i[0]})",
     "log_softmax": lambda op, i, o: f"{o[0]} = {i[0]} - ln sum exp({i[0]})",
     "dropout": lambda op, i, o: f"{o[0]} = {i[0]} * {o[1]} / {1 - op.attributes[0]:g}",
+    "alpha_dropout": lambda op, i, o: (
+        f"{o[0]} = {op.attributes[2]:.5g} {i[0]} {op.attributes[3]:+.5g} where {o[1]}, else {op.attributes[4]:.5g}"
+    ),
+    "gaussian_noise": lambda op, i, o: f"{o[0]} = {i[0]} + normal(0, {op.attributes[0]:g})",
+    "gaussian_dropout": lambda op, i, o: f"{o[0]} = {i[0]} * {o[1]},  {o[1]} = normal(1, {op.attributes[0]:g})",
+    "batch_norm": _batch_norm,
+    "layer_norm": _layer_norm,
+    "standardize": _standardize,
+    "scale_columns": lambda op, i, o: f"{o[0]} = {i[0]} * {i[1]}",
     "loss": _loss,
     "reduce": lambda op, i, o: f"{o[0]} += sum of {i[0]}{f' {i[1]}' if i[1:] and i[1] else ''}",
     "tally": _tally,
@@ -118,7 +151,17 @@ _EQUATIONS: dict[str, Callable[[Op, list[str], list[str]], str]] = {
     "prelu_grad": lambda op, i, o: f"{o[0]} = {i[0]} * (1 if {i[1]} > 0 else {i[2]})",
     "prelu_grad_alpha": lambda op, i, o: f"{o[0]} = sum of the rows of {i[0]} * min(0, {i[1]})",
     "log_softmax_grad": lambda op, i, o: f"{o[0]} = {i[0]} - exp({i[1]}) sum of {i[0]}",
-    "dropout_grad": lambda op, i, o: f"{o[0]} = {i[0]} * {i[1]} / {1 - op.attributes[0]:g}",
+    "dropout_grad": lambda op, i, o: f"{o[0]} = {i[0]} * {i[1]} / {op.attributes[0]:g}",
+    "noise_grad": lambda op, i, o: f"{o[0]} = {i[0]} * {i[1]}",
+    "batch_norm_grad": lambda op, i, o: (
+        f"{o[0]} = {i[2]} * ({i[0]} - mean {i[0]} - {i[1]} * mean({i[0]} * {i[1]})),  means over the rows"
+    ),
+    "layer_norm_grad": lambda op, i, o: (
+        f"{o[0]} = {i[2]} * ({i[0]}{f' - mean {i[0]}' * bool(op.attributes[0])} - {i[1]} * mean({i[0]} * {i[1]})),  "
+        f"means over the units"
+    ),
+    "standardize_grad": lambda op, i, o: f"{o[0]} = {i[0]} {'*' if op.attributes[2] else '/'} {_deviation(op, i[1])}",
+    "scale_grad": lambda op, i, o: f"{o[0]} = sum of the rows of {i[0]} * {i[1]}",
     "dense_grad_w": _dense_grad_w,
     "bias_grad": lambda op, i, o: f"{o[0]} = sum of the rows of {i[0]}",
     "dense_grad_x": _dense_grad_x,

@@ -301,7 +301,11 @@ class Sequential(_core.Callable):
     def executor(self) -> Any:
         """Return the executor of the model as it stands now."""
         self._require_built()
-        key = tuple((v.trainable, v.learning_rate_multiplier) for v in self.variables)
+        # A layer without variables that train can still act otherwise while it is frozen.
+        key = (
+            *((v.trainable, v.learning_rate_multiplier) for v in self.variables),
+            *(layer.trainable for layer in self.layers),
+        )
         if self._executor is None or self._executor_key != key:
             self._plan, self._executor = self._lower(), None
             if self._run_eagerly:

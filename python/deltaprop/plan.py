@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from . import _core, activations
 from .activations import ACTIVATIONS
-from .layers import Activation, Dense, Dropout, Flatten, InputLayer, Layer, PReLU, Shape
+from .layers import (
+    Activation,
+    AlphaDropout,
+    BatchNormalization,
+    Dense,
+    Dropout,
+    Flatten,
+    GaussianDropout,
+    GaussianNoise,
+    InputLayer,
+    Layer,
+    LayerNormalization,
+    Normalization,
+    PReLU,
+    RMSNormalization,
+    Shape,
+)
 from .losses import Loss
 from .metrics import Metric
 from .optimizers import Optimizer
 from .variable import Variable
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = ["Buffer", "Op", "Plan", "lower"]
 
@@ -143,6 +157,7 @@ class Builder:
         self.plan = Plan()
         self.parameters: dict[Variable, int] = {}
         self.numbers: dict[str, int] = {}
+        self.streams = 0
 
     def name(self, stem: str) -> str:
         """Return z1, z2, ... for the stem z."""
@@ -166,6 +181,11 @@ class Builder:
             self.parameters[variable] = number
             self.plan.variables[number] = variable
         return self.parameters[variable]
+
+    def stream(self, seed: int | None) -> float:
+        """Return what keeps the random bits of two layers apart; a seed of its own takes a stream far away."""
+        self.streams += 1
+        return float(self.streams if seed is None else 2**31 + seed % 2**31)
 
     def activate(self, span: str, activation: activations.Activation, z: int) -> int:
         """Add an activation of its own and return its output."""
@@ -212,9 +232,87 @@ def _lower_dropout(builder: Builder, layer: Dropout, x: int) -> int:
         return x
     y = builder.rows("activation", x, builder.name("r"))
     mask = builder.rows("mask", x, builder.name("mask"))
-    # The stream keeps the masks of two dropout layers apart; a seed of its own takes a stream far away.
-    stream = builder.numbers["mask"] if layer.seed is None else 2**31 + layer.seed % 2**31
-    builder.emit("forward", "dropout", (x,), (y, mask), attributes=(layer.rate, float(stream)))
+    builder.emit("forward", "dropout", (x,), (y, mask), attributes=(layer.rate, builder.stream(layer.seed)))
+    return y
+
+
+def _lower_alpha_dropout(builder: Builder, layer: AlphaDropout, x: int) -> int:
+    rate, limit = layer.rate, -1.0507009873554805 * 1.6732632423543772  # selu(-infinity)
+    if rate == 0:
+        return x
+    a = ((1 - rate) * (1 + rate * limit**2)) ** -0.5
+    b = -a * limit * rate
+    y = builder.rows("activation", x, builder.name("r"))
+    mask = builder.rows("mask", x, builder.name("mask"))
+    attributes = (rate, builder.stream(layer.seed), a, b, a * limit + b)
+    builder.emit("forward", "alpha_dropout", (x,), (y, mask), attributes=attributes)
+    return y
+
+
+def _lower_gaussian_dropout(builder: Builder, layer: GaussianDropout, x: int) -> int:
+    if layer.rate == 0:
+        return x
+    y = builder.rows("activation", x, builder.name("r"))
+    noise = builder.rows("activation", x, builder.name("noise"))
+    attributes = (math.sqrt(layer.rate / (1 - layer.rate)), builder.stream(layer.seed))
+    builder.emit("forward", "gaussian_dropout", (x,), (y, noise), attributes=attributes)
+    return y
+
+
+def _lower_gaussian_noise(builder: Builder, layer: GaussianNoise, x: int) -> int:
+    if layer.stddev == 0:
+        return x
+    y = builder.rows("activation", x, builder.name("r"))
+    attributes = (layer.stddev, builder.stream(layer.seed))
+    builder.emit("forward", "gaussian_noise", (x,), (y,), attributes=attributes)
+    return y
+
+
+def _lower_batch_norm(builder: Builder, layer: BatchNormalization, x: int) -> int:
+    assert layer.moving_mean is not None and layer.moving_variance is not None
+    y = builder.rows("activation", x, builder.name("n"))
+    mean = builder.parameter(layer.moving_mean, "mean")
+    variance = builder.parameter(layer.moving_variance, "var")
+    if layer.trainable:
+        scale = builder.plan.buffer("unit", layer.moving_mean.shape, builder.name("s"))
+        builder.emit(
+            "forward", "batch_norm", (x, mean, variance), (y, scale, mean, variance),
+            attributes=(layer.momentum, layer.epsilon),
+        )  # fmt: skip
+    else:
+        builder.emit("forward", "standardize", (x, mean, variance), (y,), attributes=(layer.epsilon, 0.0, 0.0))
+    return _scale_and_shift(builder, layer, y)
+
+
+def _lower_layer_norm(builder: Builder, layer: LayerNormalization | RMSNormalization, x: int) -> int:
+    y = builder.rows("activation", x, builder.name("n"))
+    scale = builder.plan.buffer("row", (), builder.name("s"))
+    centred = float(isinstance(layer, LayerNormalization))
+    builder.emit("forward", "layer_norm", (x,), (y, scale), attributes=(centred, layer.epsilon))
+    return _scale_and_shift(builder, layer, y)
+
+
+def _scale_and_shift(
+    builder: Builder, layer: BatchNormalization | LayerNormalization | RMSNormalization, x: int
+) -> int:
+    for variable, stem, kind in ((layer.gamma, "gamma", "scale_columns"), (layer.beta, "beta", "add_bias")):
+        if variable is not None:
+            x, before = builder.rows("activation", x, builder.name("n")), x
+            builder.emit("forward", kind, (before, builder.parameter(variable, stem)), (x,))
+    return x
+
+
+def _lower_normalization(builder: Builder, layer: Normalization, x: int) -> int:
+    assert layer.mean is not None and layer.variance is not None
+    if not layer.adapted:
+        raise ValueError(
+            f"layer {layer.name!r} (Normalization) has no statistics yet; call its adapt(data), or construct it with "
+            f"mean and variance."
+        )
+    y = builder.rows("activation", x, builder.name("n"))
+    statistics = builder.parameter(layer.mean, "mean"), builder.parameter(layer.variance, "var")
+    attributes = (0.0, 1e-14, float(layer.invert))  # deviations of at least 1e-7, as in Keras
+    builder.emit("forward", "standardize", (x, *statistics), (y,), attributes=attributes)
     return y
 
 
@@ -224,11 +322,18 @@ def _lower_flatten(builder: Builder, layer: Flatten, x: int) -> int:
 
 _LOWERINGS: dict[type[Layer], Callable[[Builder, Any, int], int]] = {
     Activation: _lower_activation,
+    AlphaDropout: _lower_alpha_dropout,
+    BatchNormalization: _lower_batch_norm,
     Dense: _lower_dense,
     Dropout: _lower_dropout,
     Flatten: _lower_flatten,
+    GaussianDropout: _lower_gaussian_dropout,
+    GaussianNoise: _lower_gaussian_noise,
     InputLayer: _lower_flatten,
+    LayerNormalization: _lower_layer_norm,
+    Normalization: _lower_normalization,
     PReLU: _lower_prelu,
+    RMSNormalization: _lower_layer_norm,
 }
 
 
@@ -284,11 +389,13 @@ def _taken(builder: Builder, measure: Loss | Metric, output: int) -> int:
 
 
 def _penalties(layers: list[Layer]) -> list[tuple[Variable, float, float]]:
-    pairs = [pair for layer in layers if isinstance(layer, Dense) for pair in layer.penalties()]
+    pairs = [pair for layer in layers for pair in layer.penalties()]
     return [(v, r.l1, r.l2) for v, r in pairs]
 
 
 # ---- backward: one function per forward operation, which returns the gradient of its input
+
+Gradient = Callable[["Builder", Op, int], int]
 
 
 def _activation_grad(builder: Builder, op: Op, dy: int) -> int:
@@ -308,8 +415,20 @@ def _rowwise_grad(builder: Builder, op: Op, dy: int) -> int:
 
 def _dropout_grad(builder: Builder, op: Op, dy: int) -> int:
     dx = builder.rows("delta", dy, "d" + builder.plan.buffers[op.inputs[0]].name)
-    builder.emit("backward", "dropout_grad", (dy, op.outputs[1]), (dx,), attributes=op.attributes[:1])
+    divisor = 1 - op.attributes[0] if op.kind == "dropout" else 1 / op.attributes[2]
+    builder.emit("backward", "dropout_grad", (dy, op.outputs[1]), (dx,), attributes=(divisor,))
     return dx
+
+
+def _gradient_by(kind: str, reads: Callable[[Op], tuple[int, ...]], attributes: slice) -> Gradient:
+    """Return the lowering of a gradient with one operation, which reads dy and then these buffers."""
+
+    def lowering(builder: Builder, op: Op, dy: int) -> int:
+        dx = builder.rows("delta", dy, "d" + builder.plan.buffers[op.inputs[0]].name)
+        builder.emit("backward", kind, (dy, *reads(op)), (dx,), attributes=op.attributes[attributes])
+        return dx
+
+    return lowering
 
 
 def _dense_grad_x(builder: Builder, op: Op, dy: int) -> int:
@@ -319,28 +438,29 @@ def _dense_grad_x(builder: Builder, op: Op, dy: int) -> int:
     return dx
 
 
-def _prelu_grad(builder: Builder, op: Op, dy: int) -> int:
-    dz = builder.rows("delta", dy, "d" + builder.plan.buffers[op.inputs[0]].name)
-    builder.emit("backward", "prelu_grad", (dy, *op.inputs), (dz,))
-    return dz
-
-
-_GRADIENTS: dict[str, Callable[[Builder, Op, int], int]] = {
+_GRADIENTS: dict[str, Gradient] = {
     "activation": _activation_grad,
     "add_bias": lambda builder, op, dy: dy,
     "dense": _dense_grad_x,
+    "alpha_dropout": _dropout_grad,
+    "batch_norm": _gradient_by("batch_norm_grad", lambda op: op.outputs[:2], slice(0)),
     "dropout": _dropout_grad,
     "log_softmax": _rowwise_grad,
-    "prelu": _prelu_grad,
+    "gaussian_dropout": _gradient_by("noise_grad", lambda op: op.outputs[1:], slice(0)),
+    "gaussian_noise": lambda builder, op, dy: dy,
+    "layer_norm": _gradient_by("layer_norm_grad", lambda op: op.outputs, slice(1)),
+    "prelu": _gradient_by("prelu_grad", lambda op: op.inputs, slice(0)),
+    "scale_columns": _gradient_by("scale_columns", lambda op: op.inputs[1:], slice(0)),
     "softmax": _rowwise_grad,
+    "standardize": _gradient_by("standardize_grad", lambda op: op.inputs[2:], slice(3)),
 }
-
 
 # For an operation whose second operand is a parameter: what forms that one's gradient, and from which operands.
 _PARAMETER_GRADIENTS: dict[str, tuple[str, Callable[[Op, int], tuple[int, ...]]]] = {
     "add_bias": ("bias_grad", lambda op, dy: (dy,)),
     "dense": ("dense_grad_w", lambda op, dy: (op.inputs[0], dy)),
     "prelu": ("prelu_grad_alpha", lambda op, dy: (dy, op.inputs[0])),
+    "scale_columns": ("scale_grad", lambda op, dy: (op.inputs[0], dy)),
 }
 
 

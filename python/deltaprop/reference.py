@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .plan import ABSENT, Op, Plan
-from .textbook import UPDATES, philox
+from .textbook import UPDATES, deviation, normal_numbers, normalize, normalize_grad, philox
 from .textbook_activations import (
     ACTIVATIONS,
     log_softmax,
@@ -89,22 +89,70 @@ class ReferenceExecutor:
     def _log_softmax(self, op: Op) -> None:
         self.values[op.outputs[0]] = log_softmax(self.values[op.inputs[0]])
 
-    def _dropout(self, op: Op) -> None:
-        x = self.values[op.inputs[0]]
-        rate, stream = op.attributes
-        if not self.training:
-            self.values[op.outputs[0]] = x
-            return
-        rows, n = x.shape
-        row = np.arange(self.first_row, self.first_row + rows).reshape(-1, 1)
-        words = philox(
+    def _words(self, n: int, stream: float) -> list[Array]:
+        """Four random words for each four of n units."""
+        row = np.arange(self.first_row, self.first_row + self.rows).reshape(-1, 1)
+        return philox(
             (row, np.arange((n + 3) // 4), self.step_number & 0xFFFFFFFF, self.step_number >> 32),
             (self.seed, int(stream)),
         )
-        bits = np.stack(words, axis=-1).reshape(rows, -1)[:, :n]
-        mask = bits < int((1 - rate) * 2**32)
-        self.values[op.outputs[1]] = mask.astype(np.uint8)
-        self.values[op.outputs[0]] = mask * x * x.dtype.type(1 / (1 - rate))
+
+    def _drop(self, op: Op, scale: float, shift: float, dropped: float) -> None:
+        x = self.values[op.inputs[0]]
+        self.values[op.outputs[0]] = x
+        if self.training:
+            rate, stream = op.attributes[:2]
+            bits = np.stack(self._words(x.shape[1], stream), axis=-1).reshape(len(x), -1)[:, : x.shape[1]]
+            mask = bits < int((1 - rate) * 2**32)
+            t = x.dtype.type
+            self.values[op.outputs[1]] = mask.astype(np.uint8)
+            self.values[op.outputs[0]] = np.where(mask, x * t(scale) + t(shift), t(dropped))
+
+    def _dropout(self, op: Op) -> None:
+        self._drop(op, 1 / (1 - op.attributes[0]), 0, 0)
+
+    def _alpha_dropout(self, op: Op) -> None:
+        self._drop(op, *op.attributes[2:])
+
+    def _normal_numbers(self, op: Op, like: Array) -> Array:
+        numbers = normal_numbers(self._words(like.shape[1], op.attributes[1]))
+        normal = np.stack(numbers, axis=-1).reshape(len(like), -1)[:, : like.shape[1]].astype(like.dtype)
+        return np.asarray(normal * like.dtype.type(op.attributes[0]))
+
+    def _gaussian_noise(self, op: Op) -> None:
+        x = self.values[op.inputs[0]]
+        self.values[op.outputs[0]] = x + self._normal_numbers(op, x) if self.training else x
+
+    def _gaussian_dropout(self, op: Op) -> None:
+        x = self.values[op.inputs[0]]
+        self.values[op.outputs[0]] = x
+        if self.training:
+            self.values[op.outputs[1]] = 1 + self._normal_numbers(op, x)
+            self.values[op.outputs[0]] = x * self.values[op.outputs[1]]
+
+    def _batch_norm(self, op: Op) -> None:
+        x, *moving = (self.values[b] for b in op.inputs)
+        momentum, epsilon = op.attributes
+        if not self.training:
+            self.values[op.outputs[0]] = (x - moving[0]) / deviation(moving[1], epsilon, 0)
+            return
+        y, factor = normalize(x, 0, epsilon)
+        self.values[op.outputs[0]], self.values[op.outputs[1]] = y, factor[0]
+        for buffer, before, value in zip(op.outputs[2:], moving, (x.mean(axis=0), x.var(axis=0))):
+            self.values[buffer] = (momentum * before + (1 - momentum) * value).astype(self.dtype)
+
+    def _layer_norm(self, op: Op) -> None:
+        centred, epsilon = op.attributes
+        y, factor = normalize(self.values[op.inputs[0]], 1, epsilon, bool(centred))
+        self.values[op.outputs[0]], self.values[op.outputs[1]] = y, factor[:, 0]
+
+    def _standardize(self, op: Op) -> None:
+        x, mean, variance = (self.values[b] for b in op.inputs)
+        scale = deviation(variance, *op.attributes[:2])
+        self.values[op.outputs[0]] = x * scale + mean if op.attributes[2] else (x - mean) / scale
+
+    def _scale_columns(self, op: Op) -> None:
+        self.values[op.outputs[0]] = self.values[op.inputs[0]] * self.values[op.inputs[1]]
 
     def _loss(self, op: Op) -> None:
         prediction, target, weight, logits = op.inputs
@@ -162,7 +210,22 @@ class ReferenceExecutor:
 
     def _dropout_grad(self, op: Op) -> None:
         dy, mask = (self.values[b] for b in op.inputs)
-        self.values[op.outputs[0]] = dy * mask * dy.dtype.type(1 / (1 - op.attributes[0]))
+        self.values[op.outputs[0]] = dy * mask * dy.dtype.type(1 / op.attributes[0])
+
+    def _noise_grad(self, op: Op) -> None:
+        self.values[op.outputs[0]] = self.values[op.inputs[0]] * self.values[op.inputs[1]]
+
+    def _batch_norm_grad(self, op: Op) -> None:
+        dy, y, factor = (self.values[b] for b in op.inputs)
+        self.values[op.outputs[0]] = normalize_grad(dy, y, factor, 0)
+
+    def _layer_norm_grad(self, op: Op) -> None:
+        dy, y, factor = (self.values[b] for b in op.inputs)
+        self.values[op.outputs[0]] = normalize_grad(dy, y, factor.reshape(-1, 1), 1, bool(op.attributes[0]))
+
+    def _standardize_grad(self, op: Op) -> None:
+        dy, scale = self.values[op.inputs[0]], deviation(self.values[op.inputs[1]], *op.attributes[:2])
+        self.values[op.outputs[0]] = dy * scale if op.attributes[2] else dy / scale
 
     def _put(self, op: Op, buffer: int, value: Array, *, sum_of_batch: bool) -> None:
         """Write a gradient, or add it: gradients of parameters are sums over all blocks of the batch."""
@@ -177,6 +240,10 @@ class ReferenceExecutor:
 
     def _bias_grad(self, op: Op) -> None:
         self._put(op, op.outputs[0], self.values[op.inputs[0]].sum(axis=0), sum_of_batch=True)
+
+    def _scale_grad(self, op: Op) -> None:
+        x, dy = (self.values[b] for b in op.inputs)
+        self._put(op, op.outputs[0], (x * dy).sum(axis=0), sum_of_batch=True)
 
     def _dense_grad_x(self, op: Op) -> None:
         dz, w, s = op.inputs
@@ -246,7 +313,7 @@ class ReferenceExecutor:
         scalars: Sequence[float],
     ) -> None:  # fmt: skip
         """Say which rows of which batch comes next."""
-        self.first_row, self.batch_rows = first_row, batch_rows
+        self.rows, self.first_row, self.batch_rows = rows, first_row, batch_rows
         self.last_block = first_row + rows == batch_rows
         self.step_number, self.seed, self.training = step, seed, training
         self.scalars = scalars

@@ -59,6 +59,11 @@ class L2(L1L2):
         super().__init__(l2=l2)
 
 
+def serialize(regularizer: L1L2 | None) -> dict[str, float] | None:
+    """Return what `get` turns back into the regulariser."""
+    return None if regularizer is None else {"l1": regularizer.l1, "l2": regularizer.l2}
+
+
 def get(identifier: str | L1L2 | dict[str, Any] | None) -> L1L2 | None:
     """Return the regulariser that a name, an instance or a saved configuration stands for."""
     if identifier is None or isinstance(identifier, L1L2):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["UPDATES", "philox"]
+__all__ = ["UPDATES", "deviation", "normal_numbers", "normalize", "normalize_grad", "philox"]
 
 Array = npt.NDArray[Any]
 
@@ -34,6 +34,44 @@ def philox(counter: Sequence[Any], key: tuple[int, int]) -> list[Array]:
         c0, c1, c2, c3 = high1 ^ c1 ^ np.uint64(k0), p1 & mask, high0 ^ c3 ^ np.uint64(k1), p0 & mask
         k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
     return [np.asarray(c, dtype=np.uint32) for c in (c0, c1, c2, c3)]
+
+
+def normal_numbers(words: Sequence[Array]) -> list[Array]:
+    """Four words to four standard normal numbers: Box and Muller 1958.
+
+    sqrt(-2 ln u) cos(phi) and sin(phi): u from the upper 24 bits of the first and third word, phi from 30 bits of
+    the second and fourth, whose other two bits are the signs, of which 24 count.
+    """
+    numbers = []
+    for word, angle in (words[:2], words[2:]):
+        u = ((word >> np.uint32(8)).astype(np.float64) + 1) / 2**24
+        phi = ((angle << np.uint32(2)) >> np.uint32(8)).astype(np.float64) / 2**24 * (np.pi / 2)
+        radius = np.sqrt(-2 * np.log(u))
+        numbers.append(np.where(angle >> np.uint32(31), -1, 1) * radius * np.cos(phi))
+        numbers.append(np.where((angle >> np.uint32(30)) & np.uint32(1), -1, 1) * radius * np.sin(phi))
+    return numbers
+
+
+# ---- normalisation
+
+
+def normalize(x: Array, axis: int, epsilon: float, centred: bool = True) -> tuple[Array, Array]:
+    """(x - mean) / sqrt(variance + epsilon) along an axis, and 1 / sqrt(...); the mean is 0 if not centred."""
+    centre = x - x.mean(axis=axis, keepdims=True) if centred else x
+    factor = 1 / np.sqrt(np.mean(centre * centre, axis=axis, keepdims=True) + x.dtype.type(epsilon))
+    return centre * factor, factor
+
+
+def normalize_grad(dy: Array, y: Array, factor: Array, axis: int, centred: bool = True) -> Array:
+    """factor (dy - mean dy - y mean(dy y))."""
+    mean = dy.mean(axis=axis, keepdims=True) if centred else 0
+    return np.asarray(factor * (dy - mean - y * np.mean(dy * y, axis=axis, keepdims=True)))
+
+
+def deviation(variance: Array, epsilon: float, least: float) -> Array:
+    """sqrt(max(variance + epsilon, least))."""
+    t = variance.dtype.type
+    return np.asarray(np.sqrt(np.maximum(variance + t(epsilon), t(least))))
 
 
 # ---- updates: (w, g, slots, rate, constants) -> new w; slots change in place; constants end with this step's own

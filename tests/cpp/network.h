@@ -68,7 +68,7 @@ inline Plan make_plan(const Shape& s) {
   if (!s.fused) op(Kind::dense_grad_w, 0, {d, dz}, {g[0], g[1]}, {});
   if (drops) {
     op(Kind::dense_grad_x, 0, {dz, w2}, {dh}, {});
-    op(Kind::dropout_grad, 0, {dh, mask}, {dh}, {s.dropout});
+    op(Kind::dropout_grad, 0, {dh, mask}, {dh}, {1 - s.dropout});
     op(Kind::activation_grad, relu, {dh, h}, {dh}, {});
   } else {
     op(Kind::dense_grad_x, relu, {dz, w2, h}, {dh}, {});

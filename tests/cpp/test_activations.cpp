@@ -470,6 +470,7 @@ struct Dropped {
     d.n = draw.n;
     d.first_row = draw.first_row;
     d.rate = draw.rate;
+    d.scale = static_cast<T>(1 / (1 - draw.rate));
     d.step = draw.step;
     d.seed = draw.seed;
     d.op = draw.op;
@@ -552,6 +553,7 @@ void test_dropout_stops_nan(const Kernels<T>& k) {
   d.x_stride = d.y_stride = d.mask_stride = d.n = n;
   d.rows = 1;
   d.rate = 0.5;
+  d.scale = 2;
   k.dropout(d);
   bool right = true;
   for (size_t j = 0; j < n; ++j) right &= mask[j] ? std::isnan(y[j]) : y[j] == 0;

@@ -4,19 +4,27 @@ from ..utils import choose
 from .activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from .base import Input, InputLayer, Layer, Shape, assign_all, checked_shape
 from .core import Dense, Flatten
-from .noise import Dropout
+from .noise import AlphaDropout, Dropout, GaussianDropout, GaussianNoise
+from .normalization import BatchNormalization, LayerNormalization, Normalization, RMSNormalization
 
 __all__ = [
     "ELU",
     "Activation",
+    "AlphaDropout",
+    "BatchNormalization",
     "Dense",
     "Dropout",
     "Flatten",
+    "GaussianDropout",
+    "GaussianNoise",
     "Input",
     "InputLayer",
     "Layer",
+    "LayerNormalization",
     "LeakyReLU",
+    "Normalization",
     "PReLU",
+    "RMSNormalization",
     "ReLU",
     "Shape",
     "Softmax",
@@ -26,7 +34,8 @@ __all__ = [
 ]
 
 _CLASSES: tuple[type[Layer], ...] = (
-    Activation, ELU, Dense, Dropout, Flatten, InputLayer, LeakyReLU, PReLU, ReLU, Softmax,
+    Activation, AlphaDropout, BatchNormalization, Dense, Dropout, ELU, Flatten, GaussianDropout, GaussianNoise,
+    InputLayer, LayerNormalization, LeakyReLU, Normalization, PReLU, ReLU, RMSNormalization, Softmax,
 )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import math
 from numbers import Real
 from typing import Any
 
+from ..regularizers import L1L2
 from ..variable import Variable
 
 __all__ = ["Input", "InputLayer", "Layer", "Shape", "assign_all", "checked_shape"]
@@ -125,6 +126,10 @@ class Layer:
 
     def create_variables(self, input_shape: Shape, dtype: str, seed: int, stream: int) -> None:
         """Fill `variables`; most layers have none."""
+
+    def penalties(self) -> list[tuple[Variable, L1L2]]:
+        """Return the regularised variables with their penalties."""
+        return []
 
     def count_params(self) -> int:
         """Return the number of elements of all variables."""

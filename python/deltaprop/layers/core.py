@@ -107,10 +107,6 @@ class Dense(Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""
-
-        def penalty(regularizer: L1L2 | None) -> dict[str, float] | None:
-            return None if regularizer is None else {"l1": regularizer.l1, "l2": regularizer.l2}
-
         return {
             **super().get_config(),
             "units": self.units,
@@ -118,8 +114,8 @@ class Dense(Layer):
             "use_bias": self.use_bias,
             "kernel_initializer": initializers.serialize(self.kernel_initializer),
             "bias_initializer": initializers.serialize(self.bias_initializer),
-            "kernel_regularizer": penalty(self.kernel_regularizer),
-            "bias_regularizer": penalty(self.bias_regularizer),
+            "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
+            "bias_regularizer": regularizers.serialize(self.bias_regularizer),
         }
 
 

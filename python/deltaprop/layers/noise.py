@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from .base import Layer
 
-__all__ = ["Dropout"]
+__all__ = ["AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise"]
 
 
-class Dropout(Layer):
+class _Dropping(Layer):
+    """What the kinds of dropout share: a rate, and a seed that chooses the stream of random bits."""
+
+    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1:
+            raise ValueError(f"rate must be a number from 0 to below 1, received {rate!r}.")
+        self.rate = float(rate)
+        self.seed = seed
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, ready for JSON."""
+        return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+
+
+class Dropout(_Dropping):
     """Sets each unit to zero with probability `rate` during training and scales the others by 1/(1 - rate).
 
     In `predict` and `evaluate` it is the identity. Srivastava et al. 2014.
@@ -26,13 +42,69 @@ class Dropout(Layer):
 
     base_name = "dropout"
 
-    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
+
+class AlphaDropout(_Dropping):
+    """``y = a x + b``, or ``a alpha' + b`` where a unit is dropped: dropout that keeps mean and variance after selu.
+
+    With ``alpha' = -1.758099...``, the limit of selu, ``a = ((1 - rate) (1 + rate alpha'^2))^(-1/2)`` and
+    ``b = -a alpha' rate``. In `predict` and `evaluate` it is the identity. Klambauer et al. 2017.
+
+    Parameters
+    ----------
+    rate : float
+        Probability that a unit is dropped, from 0 to below 1.
+    seed : int, optional
+        As in `Dropout`.
+    **kwargs
+        As in `Layer`.
+    """
+
+    base_name = "alpha_dropout"
+
+
+class GaussianDropout(_Dropping):
+    """``y = x n`` with n from a normal distribution of mean 1 and variance ``rate / (1 - rate)``, during training.
+
+    In `predict` and `evaluate` it is the identity. Srivastava et al. 2014.
+
+    Parameters
+    ----------
+    rate : float
+        From 0 to below 1; mean and variance are those of `Dropout`.
+    seed : int, optional
+        As in `Dropout`.
+    **kwargs
+        As in `Layer`.
+    """
+
+    base_name = "gaussian_dropout"
+
+
+class GaussianNoise(Layer):
+    """``y = x + stddev n`` with n from the standard normal distribution, during training.
+
+    On the inputs about the same as a Tikhonov term (Bishop 1995). In `predict` and `evaluate` it is the identity.
+
+    Parameters
+    ----------
+    stddev : float
+        At least 0.
+    seed : int, optional
+        As in `Dropout`.
+    **kwargs
+        As in `Layer`.
+    """
+
+    base_name = "gaussian_noise"
+
+    def __init__(self, stddev: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1:
-            raise ValueError(f"rate must be a number from 0 to below 1, received {rate!r}.")
-        self.rate = float(rate)
+        valid = isinstance(stddev, (int, float)) and not isinstance(stddev, bool)
+        if not valid or not 0 <= stddev < math.inf:
+            raise ValueError(f"stddev must be a number of at least 0, received {stddev!r}.")
+        self.stddev = float(stddev)
         self.seed = seed
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""
-        return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+        return {**super().get_config(), "stddev": self.stddev, "seed": self.seed}
