@@ -26,20 +26,6 @@ bool rows_finite(const Source& source) {
 
 }  // namespace
 
-size_t bytes(Scalar type) {
-  switch (type) {
-    case Scalar::boolean:
-    case Scalar::int8:
-    case Scalar::uint8: return 1;
-    case Scalar::int16:
-    case Scalar::uint16: return 2;
-    case Scalar::int32:
-    case Scalar::uint32:
-    case Scalar::float32: return 4;
-    default: return 8;
-  }
-}
-
 template <class T>
 void Source::read(std::int64_t i, T* to, size_t padded, const Kernels<T>& kernels) const {
   const auto convert = kernels.convert[size(type)];

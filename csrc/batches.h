@@ -9,7 +9,19 @@
 
 namespace deltaprop {
 
-size_t bytes(Scalar type);
+inline size_t bytes(Scalar type) {
+  switch (type) {
+    case Scalar::boolean:
+    case Scalar::int8:
+    case Scalar::uint8: return 1;
+    case Scalar::int16:
+    case Scalar::uint16: return 2;
+    case Scalar::int32:
+    case Scalar::uint32:
+    case Scalar::float32: return 4;
+    default: return 8;
+  }
+}
 
 struct Source {
   const char* data = nullptr;
@@ -27,7 +39,8 @@ struct Source {
   // Asks for row i to be brought nearer.
   void prefetch(std::int64_t i) const {
     if (!offsets.empty()) return;
-    for (size_t at = 0; at < width * bytes(type); at += 64) __builtin_prefetch(row(i) + at, 0, 2);
+    const char* const begin = row(i);
+    for (const char *at = begin, *end = begin + width * bytes(type); at < end; at += 64) __builtin_prefetch(at, 0, 2);
   }
 
   // A row can be read where it lies, without a copy.

@@ -99,9 +99,10 @@ class _Measures:
     """Turns an executor's counters into the numbers that people read."""
 
     def __init__(self, model: Sequential) -> None:
+        plan = model.plan
         self.executor = model.executor()
-        self.objective = model.plan.objective
-        self.metrics = model.plan.metrics
+        self.objective = plan.objective
+        self.metrics = plan.metrics
 
     def read(self, prefix: str = "") -> Logs:
         sums = self.executor.sums
@@ -136,12 +137,12 @@ class _Epoch:
 
     def __init__(self, model: Sequential, rows: _Rows, batch: int, shuffle: bool) -> None:
         self.model = model
-        self.executor = model.executor()
+        self.measures = _Measures(model)
+        self.executor = self.measures.executor
         self.rows = rows
         self.batch = batch
         self.shuffle = shuffle
         self.steps = -(-rows.n // batch)
-        self.measures = _Measures(model)
         self.threads = runtime.threads_for(self.executor.flops(True) * min(batch, rows.n))
 
     def begin(self) -> None:

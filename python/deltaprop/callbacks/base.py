@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -56,7 +57,7 @@ class Callback:
 
     def uses_batch_hooks(self, kind: str) -> bool:
         """Whether the batches of ``kind`` ('train', 'test' or 'predict') must be seen singly."""
-        return _overrides(self, Callback, *_batch_hooks(kind))
+        return not _own_hooks(self).isdisjoint(_BATCH_HOOKS[kind])
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Called when ``fit`` begins; ``logs`` is empty."""
@@ -109,18 +110,21 @@ class Callback:
         """Called after a batch of ``predict``."""
 
 
-_HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))
+_HOOKS = frozenset(name for name in vars(Callback) if name.startswith("on_"))
+_BATCH_HOOKS = {kind: {f"on_{kind}_batch_begin", f"on_{kind}_batch_end"}
+                for kind in ("train", "test", "predict")}
 
 
-def _batch_hooks(kind: str) -> tuple[str, ...]:
-    names = (f"on_{kind}_batch_begin", f"on_{kind}_batch_end")
-    return (*names, "on_batch_begin", "on_batch_end") if kind == "train" else names
+def _own_hooks(callback: Callback, base: type[Callback] = Callback) -> set[str]:
+    """The hooks that ``callback`` has of its own, by its class or put on the instance."""
+    own = (vars(callback).keys() & _HOOKS) | _class_hooks(type(callback), base)
+    # The empty train_batch hooks call the older ones.
+    return own | {hook.replace("on_batch_", "on_train_batch_") for hook in own}
 
 
-def _overrides(callback: Callback, base: type[Callback], *hooks: str) -> bool:
-    """Whether ``callback`` has a hook of its own, by its class or put on the instance."""
-    return any(hook in vars(callback) or getattr(type(callback), hook) is not getattr(base, hook)
-               for hook in hooks)
+@lru_cache(maxsize=256)  # a fit of few rows would spend most of its time here
+def _class_hooks(kind: type[Callback], base: type[Callback]) -> frozenset[str]:
+    return frozenset(hook for hook in _HOOKS if getattr(kind, hook) is not getattr(base, hook))
 
 
 class CallbackList(Callback):
@@ -193,12 +197,12 @@ class CallbackList(Callback):
 
     def _bind(self) -> None:
         # Who listens is looked up once; without listeners a hook stays the base's empty one.
-        for hook in _HOOKS:
-            names = (hook, hook.replace("_train_batch_", "_batch_"))
-            listeners = [getattr(callback, hook) for callback in self.callbacks
-                         if _overrides(callback, Callback, *names)]
-            if listeners:
-                setattr(self, hook, _call_all(listeners, hook))
+        listeners: dict[str, list[Callable[..., None]]] = {}
+        for callback in self.callbacks:
+            for hook in _own_hooks(callback):
+                listeners.setdefault(hook, []).append(getattr(callback, hook))
+        for hook, called in listeners.items():
+            setattr(self, hook, _call_all(called, hook))
         self.has_train_batch_hooks = self.uses_batch_hooks("train")
         self.has_test_batch_hooks = self.uses_batch_hooks("test")
         self.has_predict_batch_hooks = self.uses_batch_hooks("predict")

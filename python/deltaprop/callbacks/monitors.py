@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..progress import message
-from .base import Callback, Logs, _batch_hooks, _overrides
+from .base import Callback, Logs, _BATCH_HOOKS, _own_hooks
 
 # Errors first: a "focal_accuracy_loss" is a loss.
 _LOWER_IS_BETTER = ("loss", "error", "mse", "mae", "mape", "msle", "entropy", "bce", "kld", "brier",
@@ -266,7 +266,7 @@ class ModelCheckpoint(_MonitorCallback):
     def uses_batch_hooks(self, kind: str) -> bool:
         """Whether batches must be seen singly: only if a subclass, or ``save_freq``, asks."""
         own = Callback if self._every else ModelCheckpoint
-        return _overrides(self, own, *_batch_hooks(kind))
+        return not _own_hooks(self, own).isdisjoint(_BATCH_HOOKS[kind])
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Note the epoch, for the file names of the batches to come."""
