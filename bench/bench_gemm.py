@@ -13,8 +13,10 @@ import probe
 import pytest
 from workers import REST, ROUNDS
 
+import deltaprop
 from deltaprop import _core, layers, losses, optimizers, runtime
-from deltaprop.plan import Plan, lower
+from deltaprop.lowering import lower
+from deltaprop.plan import Plan
 
 WIDTHS = (32, 64, 128, 256, 512, 1024)
 KINDS = {"dense": "forward", "dense_grad_x": "input gradient", "dense_grad_w": "weight gradient"}
@@ -28,12 +30,9 @@ class Products:
     """A layer of n_in x n_out behind another one, so that it has an input gradient, too."""
 
     def __init__(self, rows: int, n_in: int, n_out: int, isa: str) -> None:
-        chain = [layers.Dense(n_in), layers.Dense(n_out)]
-        before: tuple[int, ...] = (16,)
-        for i, layer in enumerate(chain):
-            layer.build(before, "float32", 0, 2 * i)
-            before = (layer.units,)
-        self.plan: Plan = lower(chain, (16,), losses.MeanSquaredError(), [], optimizers.SGD())
+        model = deltaprop.Sequential([deltaprop.Input((16,)), layers.Dense(n_in), layers.Dense(n_out)], seed=0)
+        model.compile(optimizers.SGD(), losses.MeanSquaredError())
+        self.plan: Plan = lower(model.require_graph(), model.terms, model.optimizer)
         natives: list[Any] = [None] * len(self.plan.buffers)
         for buffer, variable in self.plan.variables.items():
             natives[buffer] = runtime.native_variable(variable.shape, "float32", isa)

@@ -39,7 +39,7 @@ def compiled(loss: Any, metrics: list[Any], hidden: list[dp.layers.Layer] | None
         activation = "softmax"
     hidden = hidden or [dp.layers.Dense(128, "relu")]
     model = dp.Sequential([dp.Input((784,)), *hidden, dp.layers.Dense(10, activation)], seed=1)
-    model.compile("adam", loss, metrics)
+    model.compile("adam", loss, metrics=metrics)
     ids = NETWORK.data()[1]
     shape = loss.target_shape((10,))
     return model, ids if loss.sparse else np.eye(10, dtype=np.float32)[ids][:, : shape[0]]

@@ -95,13 +95,52 @@ void assign(Variable<T>& variable, const Array<T>& values) {
   variable.assign(values.data());
 }
 
+// The error of a Python function on its way through the executor, to the call of this thread that it belongs to.
+thread_local std::unique_ptr<py::error_already_set> host_error;
+
+void rethrow_host_error() {
+  const std::unique_ptr<py::error_already_set> error = std::move(host_error);
+  if (error) throw py::error_already_set(*error);
+}
+
+// The rows of a buffer as an array, valid during the call.
+template <class T>
+py::array view_of(const Workspace<T>& work, int b, size_t rows) {
+  const auto& place = work.place[static_cast<size_t>(b)];
+  std::vector<size_t> shape{rows};
+  for (size_t extent : work.plan->buffers[static_cast<size_t>(b)].shape) shape.push_back(extent);
+  std::vector<size_t> strides(shape.size(), sizeof(T));
+  for (size_t d = shape.size() - 1; d > 1; --d) strides[d - 1] = strides[d] * shape[d];
+  strides[0] = place.stride * sizeof(T);
+  return py::array(py::dtype::of<T>(), shape, strides, place.data, py::none());
+}
+
+// function(inputs, outputs, rows of the batch), with arrays to read from and to write to.
+template <class T>
+Host<T> host_of(const std::vector<py::function>& functions) {
+  if (functions.empty()) return nullptr;
+  return [functions](const Op& op, Workspace<T>& work, const Position& at) {
+    const py::gil_scoped_acquire acquire;
+    try {
+      py::list inputs, outputs;
+      for (int b : op.in) inputs.append(view_of(work, b, at.rows));
+      for (int b : op.out) outputs.append(view_of(work, b, at.rows));
+      functions.at(static_cast<size_t>(op.attributes[0]))(inputs, outputs, at.batch_rows);
+      return true;
+    } catch (py::error_already_set& e) {
+      host_error = std::make_unique<py::error_already_set>(std::move(e));
+      return false;
+    }
+  };
+}
+
 // What an executor is, for Python: with the model's gate, and the error that a hook raised.
 template <class T>
 class PyExecutor {
  public:
-  PyExecutor(const Plan& plan, const std::vector<std::shared_ptr<Variable<T>>>& variables, std::shared_ptr<Gate> gate,
-             const std::string& isa)
-      : executor_(plan, variables, kernels_of<T>(isa)), gate_(std::move(gate)) {
+  PyExecutor(const Plan& plan, const std::vector<std::shared_ptr<Variable<T>>>& variables,
+             const std::vector<py::function>& hosts, std::shared_ptr<Gate> gate, const std::string& isa)
+      : executor_(plan, variables, kernels_of<T>(isa), host_of<T>(hosts)), gate_(std::move(gate)) {
     // A call that takes this long lets other Python threads in: it goes the general road.
     constexpr double kQuickFlops = 1e6;
     most_quick_rows_ = static_cast<py::ssize_t>(kQuickFlops / (executor_.flops(false) + 1));
@@ -140,6 +179,10 @@ class PyExecutor {
   py::tuple run(const Data& data, const py::object& order, size_t samples, size_t batch, size_t first_step,
                 size_t last_step, const py::object& scalars, std::uint64_t step, std::uint32_t seed, bool update,
                 unsigned threads, const py::object& hook) {
+    const Plan& plan = executor_.plan();
+    if (data.batches.inputs.size() != plan.inputs.size() || data.batches.targets.size() != plan.targets.size() ||
+        data.batches.weights.size() != plan.weights.size())
+      throw py::value_error("not an array for each input, target and weight of the plan");
     Pass pass;
     pass.data = &data.batches;
     Array<std::int64_t> kept_order;  // conversions, if any, live as long as the run
@@ -179,6 +222,7 @@ class PyExecutor {
     }
     steps_done_ = result.steps;
     if (error) throw py::error_already_set(std::move(*error));
+    rethrow_host_error();
     const char* const outcomes[] = {"finished", "stopped", "diverged"};
     return py::make_tuple(outcomes[static_cast<int>(result.outcome)], result.steps);
   }
@@ -195,9 +239,12 @@ class PyExecutor {
       outputs.push_back(out.mutable_data());
       arrays.append(std::move(out));
     }
-    const py::gil_scoped_release release;
-    const std::shared_lock<Gate> inside(*gate_);
-    executor_.predict(sources, rows, outputs, threads);
+    {
+      const py::gil_scoped_release release;
+      const std::shared_lock<Gate> inside(*gate_);
+      executor_.predict(sources, rows, outputs, threads);
+    }
+    rethrow_host_error();
     return arrays;
   }
 
@@ -275,7 +322,8 @@ void bind(py::module_& m, const std::string& suffix) {
 
   using E = PyExecutor<T>;
   py::class_<E>(m, ("Executor" + suffix).c_str())
-      .def(py::init<const Plan&, const std::vector<std::shared_ptr<V>>&, std::shared_ptr<Gate>, const std::string&>())
+      .def(py::init<const Plan&, const std::vector<std::shared_ptr<V>>&, const std::vector<py::function>&,
+                    std::shared_ptr<Gate>, const std::string&>())
       .def("run", &E::run)
       .def("predict", &E::predict)
       .def("flops", [](const E& e, bool training) { return e.executor_.flops(training); })
@@ -296,6 +344,7 @@ void bind(py::module_& m, const std::string& suffix) {
           "step",
           [](E& e, size_t first, size_t last, unsigned threads, size_t repeats) {
             e.executor_.step(first, last, threads, repeats);
+            rethrow_host_error();
           },
           py::arg("first"), py::arg("last"), py::arg("threads"), py::arg("repeats") = 1)
       .def("read", &E::read)

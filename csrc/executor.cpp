@@ -33,12 +33,14 @@ void gather(Workspace<T>& work, int buffer, const Source& source, const std::int
 }  // namespace
 
 template <class T>
-Executor<T>::Executor(Plan plan, std::vector<std::shared_ptr<Variable<T>>> variables, const Kernels<T>& kernels)
-    : plan_(std::move(plan)), kernels_(kernels) {
+Executor<T>::Executor(Plan plan, std::vector<std::shared_ptr<Variable<T>>> variables, const Kernels<T>& kernels,
+                      Host<T> host)
+    : plan_(std::move(plan)), host_(std::move(host)), kernels_(kernels) {
   validate(plan_);
   training_.plan = &plan_;
   training_.kernels = &kernels_;
   training_.variables = std::move(variables);
+  training_.host = &host_;
   training_.sums = zero_sums(plan_);
   for (const Op& op : plan_.ops) operations_.push_back(operation_of<T>(op.kind));
   for (size_t b = 0; b < plan_.buffers.size(); ++b)
@@ -50,6 +52,8 @@ Executor<T>::Executor(Plan plan, std::vector<std::shared_ptr<Variable<T>>> varia
     if (op.kind == Kind::dense ? w.transposed() && !w.narrow() : !w.transposed()) w.require_mirror();
   }
   barriers_ = barriers(training_, 0, plan_.ops.size());
+  for (size_t i = plan_.begin(Span::forward); i < plan_.end(Span::forward); ++i)
+    calls_host_ |= plan_.ops[i].kind == Kind::host;
   for (int input : plan_.inputs) {
     bool products_only = true;
     for (size_t i = plan_.begin(Span::forward); i < plan_.end(Span::forward); ++i)
@@ -83,6 +87,7 @@ PassResult Executor<T>::run(const Pass& pass) {
   const size_t block = std::min(pass.batch, whole ? pass.samples : kBlockRows);
   training_.reserve(block, pass.threads);
   Workspace<T>& work = training_;
+  work.host_failed = false;
   for (size_t i = 0; i < plan_.weights.size(); ++i)
     if (!pass.data->weights[i].data) std::fill_n(work.place[static_cast<size_t>(plan_.weights[i])].data, block, T{1});
   const size_t end_of_block = plan_.end(pass.update ? Span::backward : Span::loss);
@@ -122,12 +127,13 @@ PassResult Executor<T>::run(const Pass& pass) {
         gather_block(pass, s * pass.batch + at.first_row, at.rows, team);
         team.sync();
         run_ops(0, end_of_block, at, team);
+        if (team.thread == 0 && work.host_failed) stop = true;
         if (!pass.update) continue;
         if (team.thread == 0)
           for (int counter : plan_.objective)
             if (!std::isfinite(work.sums[static_cast<size_t>(counter)][0])) diverged = true;
         team.sync();  // nobody reads the old weights any more
-        if (diverged) return;
+        if (diverged || stop) return;
         for (size_t i = plan_.begin(Span::update); i < plan_.end(Span::update); ++i)
           if (at.last_block() || Plan::forms_gradient(plan_.ops[i].kind)) run_ops(i, i + 1, at, team);
       }
@@ -245,18 +251,21 @@ template <class T>
 void Executor<T>::predict(const std::vector<Source>& inputs, size_t rows, const std::vector<T*>& outputs,
                           unsigned threads) {
   const size_t blocks = (rows + kPredictRows - 1) / kPredictRows;
-  run_team(static_cast<unsigned>(std::min<size_t>(threads, blocks)), [&](Team& team) {
+  const auto team_size = static_cast<unsigned>(std::min<size_t>(threads, blocks));
+  run_team(calls_host_ ? 1 : team_size, [&](Team& team) {  // Python is called on this thread alone
     std::unique_ptr<Workspace<T>> work = take_workspace();
     const size_t end = team.end(blocks);
-    for (size_t b = team.begin(blocks); b < end; ++b)
+    for (size_t b = team.begin(blocks); b < end && !work->host_failed; ++b)
       predict_block(*work, inputs, b * kPredictRows, std::min(rows, (b + 1) * kPredictRows), outputs);
+    work->host_failed = false;
     give_back(std::move(work));
   });
 }
 
 template <class T>
 bool Executor<T>::predict_few(const T* input, size_t rows, T* output) {
-  if (plan_.inputs.size() != 1 || plan_.outputs.size() != 1 || !readable_in_place_[0] || rows > kPredictRows)
+  if (plan_.inputs.size() != 1 || plan_.outputs.size() != 1 || !readable_in_place_[0] || rows > kPredictRows ||
+      calls_host_)
     return false;
   const FlushDenormals flush;
   std::unique_ptr<Workspace<T>> work = take_workspace();

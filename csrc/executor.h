@@ -31,7 +31,7 @@ struct Pass {
   KeepGoing keep_going;
 };
 
-enum class Outcome { finished, stopped, diverged };
+enum class Outcome { finished, stopped, diverged };  // stopped: by the hook, or by a host operation that failed
 
 struct PassResult {
   Outcome outcome;
@@ -41,8 +41,9 @@ struct PassResult {
 template <class T>
 class Executor {
  public:
-  // variables: by buffer, for every parameter and slot of the plan.
-  Executor(Plan plan, std::vector<std::shared_ptr<Variable<T>>> variables, const Kernels<T>& kernels);
+  // variables: by buffer, for every parameter and slot of the plan. host: what calls Python for host operations.
+  Executor(Plan plan, std::vector<std::shared_ptr<Variable<T>>> variables, const Kernels<T>& kernels,
+           Host<T> host = nullptr);
   ~Executor() { delete spare_.load(); }
 
   const Plan& plan() const { return plan_; }
@@ -54,11 +55,12 @@ class Executor {
   void reset_counters();
   const std::vector<double>& sums(int buffer) const { return training_.sums.at(static_cast<size_t>(buffer)); }
 
-  // outputs: (rows, width) each, C order. Any number of threads may predict at once.
+  // outputs: (rows, width) each, C order. Any number of threads may predict at once. A host operation that fails ends
+  // it early.
   void predict(const std::vector<Source>& inputs, size_t rows, const std::vector<T*>& outputs, unsigned threads);
 
   // The same for few rows that lie in memory as the first layer reads them, on this thread: one input, one output.
-  // False if the plan has more, or reads its input otherwise.
+  // False if the plan has more, reads its input otherwise, or calls Python.
   bool predict_few(const T* input, size_t rows, T* output);
 
   // A copy of parameters, slots and counters, and the way back to it.
@@ -83,6 +85,8 @@ class Executor {
   void copy_output(const Workspace<T>& work, size_t output, size_t rows, T* to) const;
 
   Plan plan_;
+  Host<T> host_;
+  bool calls_host_ = false;  // in the forward span
   const Kernels<T>& kernels_;
   Workspace<T> training_;
   ThreadChoice choice_;

@@ -22,6 +22,11 @@ const char* const kKinds[] = {"dense",
                               "layer_norm",
                               "standardize",
                               "scale_columns",
+                              "combine",
+                              "multiply",
+                              "concatenate",
+                              "slice",
+                              "host",
                               "loss",
                               "reduce",
                               "tally",
@@ -101,8 +106,8 @@ static_assert(sizeof kLosses / sizeof *kLosses == size(Loss::count), "a loss lac
 static_assert(sizeof kTallies / sizeof *kTallies == size(Tally::count), "a tally lacks its name");
 static_assert(sizeof kOptimizers / sizeof *kOptimizers == size(Optimizer::count), "an optimizer lacks its name");
 
-// What each kind reads and writes, a letter per operand: rows, target, weight, value per row, mask, parameter,
-// gradient, slot, unit, counter, norm. `?` makes one optional, `*` stands for any number of it.
+// What each kind reads and writes, a letter per operand: rows, target, weight, value per row, mask, any of these,
+// parameter, gradient, slot, unit, counter, norm. `?` makes one optional, `*` stands for any number of it.
 struct Signature {
   const char* in;
   const char* out;
@@ -124,7 +129,12 @@ Signature signature(Kind kind) {
     case Kind::layer_norm: return {"r", "rv", 2};
     case Kind::standardize: return {"rpp", "r", 3};
     case Kind::scale_columns: return {"rp", "r", 0};
-    case Kind::loss: return {"rtw?r?", "vr?", 0};
+    case Kind::combine:
+    case Kind::multiply:
+    case Kind::concatenate: return {"rr*", "r", 0};
+    case Kind::slice: return {"r", "r", 1};
+    case Kind::host: return {"aa*", "aa*", 1};
+    case Kind::loss: return {"rtw?r?", "vr?", 1};
     case Kind::reduce: return {"vw?", "c", 1};
     case Kind::tally: return {"rtw?", "c", 0};
     case Kind::penalty: return {"p", "c", 2};
@@ -171,6 +181,7 @@ bool has_role(Role role, char letter) {
     case 'w': return role == Role::weight;
     case 'v': return role == Role::row;
     case 'm': return role == Role::mask;
+    case 'a': return role <= Role::row && role != Role::mask;
     case 'p': return role == Role::parameter;
     case 'g': return role == Role::gradient;
     case 's': return role == Role::slot;
@@ -300,6 +311,20 @@ class OpCheck {
         for (int b : {in(0), in(1), in(2), out(1)}) same_width(b, out(0));
         return;
       case Kind::layer_norm_grad: same_width(in(0), out(0)); return same_width(in(1), out(0));
+      case Kind::concatenate: {
+        size_t width = 0;
+        for (int b : op_.in) width += buffer(b).width();
+        return check(width == buffer(out(0)).width(), "operands whose widths do not add up");
+      }
+      case Kind::slice:
+        return check(op_.attributes[0] >= 0 && op_.attributes[0] + static_cast<double>(buffer(out(0)).width()) <=
+                                                   static_cast<double>(buffer(in(0)).width()),
+                     "columns that are not there");
+      case Kind::combine:
+        check(op_.attributes.size() == op_.in.size(), "not a coefficient for each operand");
+        for (int b : op_.in) same_width(b, out(0));
+        return;
+      case Kind::host:
       case Kind::reduce:
       case Kind::penalty:
       case Kind::square_sum: return;
@@ -315,7 +340,7 @@ class OpCheck {
   void loss() const {
     const auto function = static_cast<Loss>(op_.function);
     const bool matched = function >= Loss::sigmoid_binary_crossentropy && function < Loss::binary_accuracy;
-    const size_t n = buffer(in(0)).width(), given = op_.attributes.size();
+    const size_t n = buffer(in(0)).width(), given = op_.attributes.size() - 1;  // behind the factor
     size_t width = n, constants = 0;
     switch (function) {
       case Loss::sparse_categorical_crossentropy:

@@ -54,8 +54,13 @@ enum class Kind {
   layer_norm,        // x -> y s                s = 1 / deviation of each row; attributes: 1 to centre or 0, epsilon
   standardize,       // x m v -> y              attributes: epsilon, the least variance, 1 to invert or 0
   scale_columns,     // x w -> y
+  combine,           // x ... -> y              y = c1 x1 + c2 x2 + ...; attributes: a coefficient for each
+  multiply,          // x ... -> y              y = x1 x2 ...
+  concatenate,       // x ... -> y              side by side
+  slice,             // x -> y                  the columns from an offset on, as many as y has; attributes: offset
+  host,              // x ... -> y ...          a Python function on the calling thread; attributes: its number
   loss,              // p y [weight] [z] -> value [delta]; a delta wants the weight, a matched loss wants z;
-                     //                         attributes: the loss's constants, see plan.cpp
+                     //                         attributes: its factor, its constants (see plan.cpp)
   reduce,            // value [weight] -> counter   attributes: 1 to divide by the weights, 0 by the rows
   tally,             // p y [weight] -> counter  attributes: see metrics.inl
   penalty,           // w -> counter            attributes: l1, l2

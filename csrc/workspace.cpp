@@ -72,6 +72,7 @@ std::unique_ptr<Workspace<T>> Workspace<T>::for_inference(size_t rows) const {
   work->plan = plan;
   work->kernels = kernels;
   work->variables = variables;
+  work->host = host;
   work->sums = zero_sums(*plan);
   work->capacity = rows;
 

@@ -1,6 +1,7 @@
 // The memory of one run of a plan, and its plan: which buffer of rows lies where.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -26,6 +27,14 @@ struct Place {
 // By buffer: as many zeros as a counter or scalar has numbers.
 std::vector<std::vector<double>> zero_sums(const Plan& plan);
 
+struct Position;
+template <class T>
+struct Workspace;
+
+// Calls the Python function of a host operation; false if it failed.
+template <class T>
+using Host = std::function<bool(const Op&, Workspace<T>&, const Position&)>;
+
 // The memory of one run of a plan.
 template <class T>
 struct Workspace {
@@ -38,6 +47,8 @@ struct Workspace {
   std::unique_ptr<Slab> arena;
   std::vector<std::unique_ptr<Slab>> scratch;  // by thread: one panel's columns of all rows
   size_t capacity = 0;                         // rows
+  const Host<T>* host = nullptr;
+  bool host_failed = false;
 
   // Room for so many rows and threads: every buffer has memory of its own.
   void reserve(size_t rows, unsigned threads);

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +11,8 @@ import pytest
 import deltaprop as dp
 from deltaprop import _core, runtime
 from deltaprop.fuse import fuse
-from deltaprop.plan import Plan, lower
+from deltaprop.lowering import lower
+from deltaprop.plan import Plan
 
 SEED = 20240607
 
@@ -101,13 +101,8 @@ def assert_close() -> Callable[..., None]:
 def plan_of() -> Callable[..., Plan]:
     """Return the lowering of a compiled model: (model, fused)."""
 
-    def build(model: dp.Sequential, fused: bool) -> Plan:
-        shape, output_shape = model.input_shape[1:], model.output_shape[1:]
-        metrics = [
-            (metric.resolve(math.prod(output_shape), model.loss.sparse), weighted)
-            for metric, weighted in model._metrics
-        ]
-        plan = lower(model.layers, shape, model.loss, metrics, model.optimizer)
+    def build(model: dp.Model, fused: bool) -> Plan:
+        plan = lower(model.require_graph(), model.terms, model.optimizer)
         return fuse(plan) if fused else plan
 
     return build

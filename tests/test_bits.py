@@ -106,7 +106,7 @@ def run(plan_of: Any, core_executor: Any, targets_for: Any, rng: np.random.Gener
         loss, outputs = dp.losses.get(loss), model.output_shape[1:]
         per_output = loss.sparse or loss.target_shape(outputs) == outputs
         measures = ["accuracy", "auc", "ConfusionMatrix"] if per_output else [loss]
-        model.compile(optimizer, loss, measures, weighted_metrics=measures)
+        model.compile(optimizer, loss, metrics=measures, weighted_metrics=measures)
         n = batch * STEPS - batch // 3  # the last batch is short
         x = generator.normal(size=(n, 37))
         y = targets_for(model.loss, n, model.output_shape[-1], generator)
@@ -215,7 +215,7 @@ def test_a_row_alone_is_predicted_as_in_a_batch(dtype: str, rng: np.random.Gener
 
 def test_batch_size_does_not_change_predict_and_evaluate(dtype: str, rng: np.random.Generator) -> None:
     model = dp.Sequential([dp.Input((8,)), Dense(5, "tanh"), Dense(2)], dtype=dtype)
-    model.compile("sgd", "mse", ["mae"])
+    model.compile("sgd", "mse", metrics=["mae"])
     x, y = rng.normal(size=(1500, 8)), rng.normal(size=(1500, 2))
     for batch in (1, 7, 2000):
         assert np.array_equal(model.predict(x, batch, verbose=0), model.predict(x, verbose=0))

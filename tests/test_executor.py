@@ -22,13 +22,13 @@ Normalization = dp.layers.Normalization
 
 
 class Network:
-    """A row of the table: input shape, layers, what is minimised and measured, and rows of the batch."""
+    """A row of the table: input shape, layers or a graph of them, what is minimised and measured, rows."""
 
     def __init__(
         self,
         shape: tuple[int, ...],
-        layers: list[dp.layers.Layer],
-        loss: str | dp.losses.Loss,
+        layers: list[dp.layers.Layer] | Callable[[Any], Any],
+        loss: Any,
         rows: int,
         metrics: tuple[Any, ...] = (),
         weighted: tuple[Any, ...] = (),
@@ -36,12 +36,18 @@ class Network:
         self.shape, self.layers, self.loss = shape, layers, loss
         self.rows, self.metrics, self.weighted = rows, metrics, weighted
 
-    def model(self, dtype: str, optimizer: dp.optimizers.Optimizer, **compiled: Any) -> dp.Sequential:
-        model = dp.Sequential([dp.Input(self.shape), *self.layers], dtype=dtype, seed=5)
+    def model(self, dtype: str, optimizer: dp.optimizers.Optimizer, **compiled: Any) -> dp.Model:
+        x = dp.Input(self.shape)
+        if callable(self.layers):
+            model = dp.Model(x, self.layers(x), dtype=dtype, seed=5)
+        else:
+            model = dp.Sequential([x, *self.layers], dtype=dtype, seed=5)
         for i, v in enumerate(model.variables):  # biases start at zero, and then an error in them hides
             value = np.random.default_rng(i).normal(size=v.shape) / np.sqrt(v.shape[0])
             v.assign(abs(value) if "variance" in v.name else value)
-        model.compile(optimizer, self.loss, list(self.metrics), weighted_metrics=list(self.weighted), **compiled)
+        model.compile(
+            optimizer, self.loss, metrics=list(self.metrics), weighted_metrics=list(self.weighted), **compiled
+        )
         return model
 
 
@@ -60,6 +66,32 @@ def activated(activation: dp.activations.Activation) -> Network:
 
 
 L1, L2, L1L2 = dp.regularizers.L1(0.02), dp.regularizers.L2(0.03), dp.regularizers.L1L2(0.01, 0.02)
+
+
+def branches(x: Any) -> Any:
+    """Every way to merge, a layer in two places, and what is read twice."""
+    shared = Dense(17, "tanh")
+    a, b = shared(x), shared(Activation("sigmoid")(x))
+    product = dp.layers.Multiply()([a, b, x])
+    mean = dp.layers.Average()([a, b, product])
+    wide = dp.layers.Concatenate()([product, dp.layers.Subtract()([a, b]), Dense(10, "relu")(mean)])
+    return Dense(3)(dp.layers.Add()([wide, Dense(44, "relu")(wide), wide]))
+
+
+def two_heads(x: Any) -> list[Any]:
+    h = Dense(10, "tanh")(x)
+    return [Dense(3)(h), Dense(3, "sigmoid", kernel_regularizer=L2)(h), h]
+
+
+def cubed(y_true: np.ndarray, y_pred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A loss of our own: mean |error| cubed."""
+    error = y_pred - y_true
+    return np.mean(np.abs(error) ** 3, axis=1), 3 * error * np.abs(error) / error.shape[1]
+
+
+def largest_error(y_true: np.ndarray, y_pred: np.ndarray) -> float:
+    return float(np.abs(y_true - y_pred).max())
+
 
 # Every layer, activation, loss and metric; a loss stands after the activation it is matched with, and after others.
 NETWORKS: dict[str, Callable[[], Network]] = {
@@ -218,6 +250,12 @@ NETWORKS: dict[str, Callable[[], Network]] = {
         "mse", 17,
     ),
     **{name: lambda a=a: activated(a) for name, a in dp.activations.ACTIVATIONS.items()},
+    "branches": lambda: Network((17,), branches, "mse", 64, ("mae",)),
+    "two-heads": lambda: Network((10,), two_heads, ["mse", "half_squared_error", None], 17, (["mae"], ["mse"], None)),
+    "functions": lambda: Network(
+        (10,), [Dense(17, (np.sin, np.cos)), Dense(3), Activation((np.arctan, lambda z: 1 / (1 + z**2)))], cubed, 17,
+        (largest_error, "mae"), (largest_error,),
+    ),
     "ones": lambda: Network((1,), [Dense(1, "tanh"), Dense(1)], "mse", 1, ("mse",)),
 }  # fmt: skip
 
@@ -264,6 +302,7 @@ AGREEMENT = {
     "penalty_grad": "elementwise", "clip_norm": "elementwise",
     "softmax": "row_sum", "softmax_grad": "row_sum", "log_softmax": "row_sum", "log_softmax_grad": "row_sum",
     "loss": "row_sum", "ema": "elementwise",
+    "combine": "elementwise", "multiply": "elementwise", "concatenate": "exact", "slice": "exact", "host": "exact",
     "reduce": "counter", "tally": "counter", "penalty": "wide_sum", "square_sum": "wide_sum",
 }  # fmt: skip
 
@@ -367,12 +406,18 @@ class Comparison:
         self.compared += 1
 
 
+def per_output(model: dp.Model, y: np.ndarray) -> Any:
+    """Targets as fit and evaluate take them: the same for every output that has a loss."""
+    targets = [y if term.measured else None for term in model.terms]
+    return targets if len(targets) > 1 else y
+
+
 def batch_for(
-    network: Network, model: dp.Sequential, rng: np.random.Generator, targets_for: Callable[..., np.ndarray]
+    network: Network, model: dp.Model, rng: np.random.Generator, targets_for: Callable[..., np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows, targets and weights, a third of which are zero."""
     x = rng.normal(size=(network.rows, *network.shape))
-    y = targets_for(model.loss, network.rows, model.output_shape[-1], rng)
+    y = targets_for(model.terms[0].loss, network.rows, model.outputs[0].row_shape[-1], rng)
     return x, y, rng.uniform(0, 2, network.rows) * rng.integers(0, 3, network.rows)
 
 
@@ -466,7 +511,7 @@ def test_the_tables_cover_the_vocabulary(plan_of: Any) -> None:
     from deltaprop.textbook_activations import ACTIVATIONS
     from deltaprop.textbook_losses import LOSSES, TALLIES
 
-    functions = {function for _, function in seen} - {""}
+    functions = {function for kind, function in seen if kind != "host"} - {""}
     assert functions == {*ACTIVATIONS, *LOSSES, *TALLIES, *UPDATES}
 
 
@@ -483,7 +528,7 @@ def trained(
 ) -> tuple[dp.Sequential, dict[str, list[float]]]:
     model = network.model(dtype, optimizer, run_eagerly=eager)
     x, y, weight = data
-    history = model.fit(x, y, batch_size=batch, epochs=4, sample_weight=weight, verbose=0)
+    history = model.fit(x, per_output(model, y), batch_size=batch, epochs=4, sample_weight=weight, verbose=0)
     return model, history.history
 
 
@@ -511,10 +556,12 @@ def test_epochs_equal_the_reference(
     for v, w in zip(core.variables, reference.variables):
         assert_close(v.numpy(), w.numpy(), "epochs", dtype, v.name)
     x, y, weight = data
-    assert_close(core.predict(x, verbose=0), reference.predict(x, verbose=0), "epochs", dtype, "predict")
+    outputs = [m.predict(x, verbose=0) for m in (core, reference)]
+    for output, expected in zip(*outputs) if isinstance(outputs[0], list) else [outputs]:
+        assert_close(output, expected, "epochs", dtype, "predict")
     for metric, wanted in zip(
-        core.evaluate(x, y, sample_weight=weight, verbose=0, return_dict=True).items(),
-        reference.evaluate(x, y, sample_weight=weight, verbose=0, return_dict=True).items(),
+        core.evaluate(x, per_output(core, y), sample_weight=weight, verbose=0, return_dict=True).items(),
+        reference.evaluate(x, per_output(core, y), sample_weight=weight, verbose=0, return_dict=True).items(),
     ):
         assert metric[0] == wanted[0]
         assert_close(metric[1], wanted[1], "epochs", dtype, metric[0])
@@ -537,10 +584,14 @@ def test_a_batch_longer_than_a_block_equals_the_reference(
     for v, w in zip(core.variables, reference.variables):
         assert_close(v.numpy(), w.numpy(), "epochs", dtype, v.name)
     x, y, weight = data
-    evaluated = [m.evaluate(x, y, sample_weight=weight, verbose=0, return_dict=True) for m in (core, reference)]
+    evaluated = [
+        m.evaluate(x, per_output(m, y), sample_weight=weight, verbose=0, return_dict=True) for m in (core, reference)
+    ]
     assert evaluated[0].keys() == evaluated[1].keys()
     assert_close(list(evaluated[0].values()), list(evaluated[1].values()), "epochs", dtype, "evaluate")
-    assert_close(core.predict(x, verbose=0), reference.predict(x, verbose=0), "epochs", dtype, "predict")
+    outputs = [m.predict(x, verbose=0) for m in (core, reference)]
+    for output, expected in zip(*outputs) if isinstance(outputs[0], list) else [outputs]:
+        assert_close(output, expected, "epochs", dtype, "predict")
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -557,8 +608,8 @@ def test_fused_and_unfused_plans_agree(
         plan = plan_of(model, fused)
         executor = core_executor(plan, dtype, isa)
         outcome = executor.run(
-            _core.Data([x], [y], [weight]), None, len(x), 32, 0, -(-len(x) // 32),
-            optimizer.scalars(0, 8), 0, 3, True, 2, None,
+            _core.Data([x], [y] * len(plan.targets), [weight] * len(plan.weights)), None,
+            len(x), 32, 0, -(-len(x) // 32), optimizer.scalars(0, 8), 0, 3, True, 2, None,
         )  # fmt: skip
         assert outcome[0] == "finished"
         by_name = {v.name: executor.read(b) for b, v in plan.variables.items()}

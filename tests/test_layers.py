@@ -188,7 +188,12 @@ def test_an_assigned_variable_is_a_copy_both_ways():
         dp.layers.PReLU("ones", shared_axes=[1]),
         Dropout(0.25, seed=4),
         Flatten(name="flat"),
-        dp.Input(shape=(3, 4)),
+        dp.Input(shape=(3, 4)).layer,
+        dp.layers.Add(),
+        dp.layers.Average(),
+        dp.layers.Concatenate(),
+        dp.layers.Multiply(),
+        dp.layers.Subtract(),
     ],
     ids=lambda layer: type(layer).__name__,
 )

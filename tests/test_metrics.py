@@ -187,7 +187,7 @@ def test_auc_of_kerass_documentation():
     """Its examples: 0.75 with 3 thresholds; weights 1, 0, 0, 1 give 1."""
     model = dp.Sequential([dp.Input((1,)), dp.layers.Dense(1, use_bias=False)])
     model.set_weights([np.ones((1, 1))])
-    model.compile("sgd", "mse", [M.AUC(num_thresholds=3)], weighted_metrics=[M.AUC(num_thresholds=3)])
+    model.compile("sgd", "mse", metrics=[M.AUC(num_thresholds=3)], weighted_metrics=[M.AUC(num_thresholds=3)])
     values = model.evaluate([0, 0.5, 0.3, 0.9], [0, 0, 1, 1], sample_weight=[1, 0, 0, 1], verbose=0)
     assert values[1:] == pytest.approx([0.75, 1.0])
 
@@ -251,10 +251,10 @@ def test_every_metric_is_saved_and_the_same_in_both_executors(name, tmp_path):
     values = model.evaluate(X, BITS, verbose=0, **WEIGHTED)
     model.save(tmp_path / "m")
     again = dp.load_model(tmp_path / "m")
-    assert [repr(m) for m, _ in again._metrics] == [repr(m) for m, _ in model._metrics]
+    assert [repr(m) for m, _ in again.terms[0].metrics] == [repr(m) for m, _ in model.terms[0].metrics]
     for mine, loaded in zip(values, again.evaluate(X, BITS, verbose=0, **WEIGHTED)):
         assert np.array_equal(mine, loaded, equal_nan=True)
-    model.compile("sgd", "binary_crossentropy", [name], weighted_metrics=[name], run_eagerly=True)
+    model.compile("sgd", "binary_crossentropy", metrics=[name], weighted_metrics=[name], run_eagerly=True)
     for mine, reference in zip(values, model.evaluate(X, BITS, verbose=0, **WEIGHTED)):
         assert mine == pytest.approx(reference, nan_ok=True)
 
@@ -267,7 +267,8 @@ def test_arguments_of_metrics_survive_a_file(tmp_path):
     ]  # fmt: skip
     model = network(1, "sigmoid", "binary_crossentropy", metrics)
     model.save(tmp_path / "m")
-    assert [repr(m) for m, _ in dp.load_model(tmp_path / "m")._metrics] == [repr(m) for m, _ in model._metrics]
+    again = dp.load_model(tmp_path / "m")
+    assert [repr(m) for m, _ in again.terms[0].metrics] == [repr(m) for m, _ in model.terms[0].metrics]
 
 
 def test_results_that_are_arrays_reach_history_progress_and_files(tmp_path, capsys):

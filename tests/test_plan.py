@@ -390,7 +390,7 @@ RELIED_ON: dict[str, Callable[[Plan], None]] = {
     "a mask that is no mask": set_output("dropout", 1, "activation", (1,)),
     "an input that is not there": set_plan(inputs=[999]),
     "an output that is not there": set_plan(outputs=[999]),
-    "an objective that is no counter": set_plan(objective=[0]),
+    "an objective that is no counter": set_plan(penalties=[0]),
     "a buffer read before it is written": lambda plan: plan.spans["forward"].reverse(),
 }
 

@@ -336,6 +336,10 @@ def set_model(key: str, value: Any) -> Callable[[Any], None]:
     return lambda configuration: configuration["model"].__setitem__(key, value)
 
 
+def set_output(key: str, value: Any) -> Callable[[Any], None]:
+    return lambda configuration: configuration["compiled"]["outputs"][0].__setitem__(key, value)
+
+
 def set_compiled(key: str, value: Any) -> Callable[[Any], None]:
     return lambda configuration: configuration["compiled"].__setitem__(key, value)
 
@@ -354,11 +358,11 @@ MISFITS = {
     "an unknown optimizer": described(set_compiled("optimizer", {"class": "eval", "config": {}})),
     "a wrong optimizer argument": described(set_compiled("optimizer", {"class": "SGD", "config": {"x": 1}})),
     "another optimizer's slots": described(set_compiled("optimizer", {"class": "SGD", "config": {}})),
-    "an unknown loss": described(set_compiled("loss", {"class": "open", "config": {}})),
+    "an unknown loss": described(set_output("loss", {"class": "open", "config": {}})),
     "an unknown schedule": described(
         lambda c: c["compiled"]["optimizer"]["config"].__setitem__("learning_rate", NO_SCHEDULE)
     ),
-    "a wrong metric": described(set_compiled("metrics", [[NO_SPARSE_METRIC, False]])),
+    "a wrong metric": described(set_output("metrics", [[NO_SPARSE_METRIC, False]])),
     "a seed that is no number": described(set_model("seed", "abc")),
     "an unknown frozen variable": described(lambda c: c.__setitem__("frozen", ["dense/nothing"])),
     "no JSON": lambda metadata, arrays: metadata.__setitem__("configuration", "{"),

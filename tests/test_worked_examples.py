@@ -9,10 +9,7 @@ import numpy as np
 import pytest
 
 import deltaprop as dp
-from deltaprop import _core
-from deltaprop.plan import ABSENT, Builder, Plan
 from deltaprop.reference import ReferenceExecutor
-from deltaprop.variable import Variable
 
 # ---- 2-3-2, all sigmoid: one sample, half squared error, biases that do not train
 
@@ -98,103 +95,52 @@ def test_an_update_before_the_backward_pass_has_ended_gives_other_numbers(plan_o
 # ---- one tanh hidden layer and two outputs, a regression beside a binary class
 
 
-def two_outputs(merged: bool) -> tuple[Plan, dict[str, int]]:
-    """The plan by hand; merged: the derivative of tanh belongs to the last contribution to the hidden delta."""
-    builder = Builder()
-    plan = builder.plan
-    arrays = {
-        "W": np.array([[0.1, 0.2], [-0.3, 0.4], [0.5, -0.6]]).T, "b": np.array([0.1, -0.2, 0.3]),
-        "w1": np.array([[0.7], [-0.8], [0.9]]), "b1": np.array([0.1]),
-        "w2": np.array([[-0.4], [0.5], [0.6]]), "b2": np.array([-0.1]),
-    }  # fmt: skip
-    n = {}
-    for name, array in arrays.items():
-        variable = Variable(array.shape, "float64", name)
-        variable.assign(array)
-        n[name] = builder.parameter(variable, name)
-        n["g" + name] = plan.buffer("gradient", array.shape, "g" + name)
-    roles = {
-        "x": ("input", (2,)), "y1": ("target", (1,)), "y2": ("target", (1,)), "v1": ("weight", ()),
-        "v2": ("weight", ()), "h": ("activation", (3,)), "a1": ("activation", (1,)),
-        "a2": ("activation", (1,)), "p2": ("activation", (1,)), "d1": ("delta", (1,)),
-        "d2": ("delta", (1,)), "dh": ("delta", (3,)), "da": ("delta", (3,)), "l1": ("row", ()),
-        "l2": ("row", ()), "sum1": ("counter", (2,)), "sum2": ("counter", (2,)),
-    }  # fmt: skip
-    for name, (role, shape) in roles.items():
-        n[name] = plan.buffer(role, shape, name)
-    plan.inputs, plan.outputs = [n["x"]], [n["a1"], n["p2"]]
-    plan.targets, plan.weights = [n["y1"], n["y2"]], [n["v1"], n["v2"]]
-    plan.objective = [n["sum1"], n["sum2"]]
-
-    def emit(span: str, kind: str, inputs: str, outputs: str, **more: Any) -> None:
-        operands = [tuple(n.get(name, ABSENT) for name in names.split()) for names in (inputs, outputs)]
-        builder.emit(span, kind, operands[0], operands[1], **more)
-
-    emit("forward", "dense", "x W b", "h", function="tanh")
-    emit("forward", "dense", "h w1 b1", "a1", function="linear")
-    emit("forward", "dense", "h w2 b2", "a2", function="linear")
-    emit("forward", "activation", "a2", "p2", function="sigmoid")
-    emit("loss", "loss", "a1 y1 v1 -", "l1 d1", function="half_squared_error")
-    emit("loss", "reduce", "l1 v1", "sum1", attributes=(0.0,))
-    emit("loss", "loss", "p2 y2 v2 a2", "l2 d2", function="sigmoid_binary_crossentropy", attributes=(0.0,))
-    emit("loss", "reduce", "l2 v2", "sum2", attributes=(0.0,))
-    emit("backward", "dense_grad_w", "h d1", "gw1 gb1")
-    emit("backward", "dense_grad_w", "h d2", "gw2 gb2")
-    emit("backward", "dense_grad_x", "d1 w1 -", "dh", function="linear")
-    if merged:
-        emit("backward", "dense_grad_x", "d2 w2 h", "dh", function="tanh", accumulate=True)
-        n["da"] = n["dh"]
-    else:
-        emit("backward", "dense_grad_x", "d2 w2 -", "dh", function="linear", accumulate=True)
-        emit("backward", "activation_grad", "dh h", "da", function="tanh")
-    emit("backward", "dense_grad_w", "x da", "gW gb")
-    return plan, n
+def two_outputs(**compiled: Any) -> dp.Model:
+    x = dp.Input(shape=(2,))
+    h = dp.layers.Dense(3, activation="tanh", name="hidden")(x)
+    value = dp.layers.Dense(1, name="value")(h)
+    label = dp.layers.Dense(1, activation="sigmoid", name="label")(h)
+    model = dp.Model(x, [value, label], dtype="float64")
+    model.set_weights([
+        np.array([[0.1, 0.2], [-0.3, 0.4], [0.5, -0.6]]).T, [0.1, -0.2, 0.3],
+        [[0.7], [-0.8], [0.9]], [0.1], [[-0.4], [0.5], [0.6]], [-0.1],
+    ])  # fmt: skip
+    model.compile("sgd", {"value": "half_squared_error", "label": "binary_crossentropy"}, **compiled)
+    return model
 
 
-@pytest.mark.parametrize("merged", [True, False])
+INPUT, TARGETS = np.array([[0.5, -1.0]]), [np.array([[1.0]]), np.array([[0.0]])]
+
+
 @pytest.mark.parametrize("which", ["core", "reference"])
-def test_a_regression_beside_a_class(which: str, merged: bool, isa: str, core_executor: Any) -> None:
-    plan, n = two_outputs(merged)
+def test_a_regression_beside_a_class(which: str, fused: bool, isa: str, plan_of: Any, core_executor: Any) -> None:
+    plan = plan_of(two_outputs(), fused)
     if which == "core":
         executor = core_executor(plan, "float64", isa)
     else:
         executor = ReferenceExecutor(plan, "float64")
         executor.load_variables()
-    executor.prepare(1, 0, 1, 0, 0, True, [])
-    for name, value in (("x", [[0.5, -1.0]]), ("y1", [[1.0]]), ("y2", [[0.0]]), ("v1", [1.0]), ("v2", [1.0])):
-        executor.write(n[name], np.array(value))
+    executor.prepare(1, 0, 1, 0, 0, True, [0.0, 0.0])
+    for b, value in zip((*plan.inputs, *plan.targets, *plan.weights), (INPUT, *TARGETS, [1.0], [1.0])):
+        executor.write(b, np.asarray(value))
     executor.step(*plan.range("forward", "backward"), 1)
-    read = executor.read
-    assert printed(read(n["a1"])) + printed(read(n["p2"])) == ["1.309127", "0.523249"]
-    assert printed(read(n["d1"])) + printed(read(n["d2"])) == ["0.309127", "0.523249"]
-    assert printed(read(n["da"])) == ["0.007072", "0.008545", "0.196171"]
-    assert printed(read(n["sum1"])[0] + read(n["sum2"])[0]) == ["0.788540"]
-    assert np.allclose(read(n["gW"]), np.outer([0.5, -1.0], read(n["da"])), rtol=1e-15)
+    assert printed(executor.read(plan.outputs[0])) + printed(executor.read(plan.outputs[1])) == [
+        "1.309127", "0.523249",
+    ]  # fmt: skip
+    by_name = {buffer.name: b for b, buffer in enumerate(plan.buffers)}
+    assert printed(executor.read(by_name["dz2"])) + printed(executor.read(by_name["dz3"])) == [
+        "0.309127", "0.523249",
+    ]  # fmt: skip
+    assert printed(executor.read(by_name["dz1"])) == ["0.007072", "0.008545", "0.196171"]
+    assert printed(sum(executor.read(b)[0] for b in plan.objective)) == ["0.788540"]
 
 
-def test_two_outputs_are_predicted_side_by_side(core_executor: Any) -> None:
-    plan, _ = two_outputs(merged=True)
-    regression, probability = core_executor(plan, "float64").predict([np.array([[0.5, -1.0]])], 1)
-    assert printed(regression) + printed(probability) == ["1.309127", "0.523249"]
-
-
-def test_two_outputs_train_in_one_run(core_executor: Any) -> None:
-    """Two targets with two weights through the whole executor: an update lowers the objective."""
-    plan, n = two_outputs(merged=True)
-    for name in ("W", "b", "w1", "b1", "w2", "b2"):
-        plan.spans["update"].append(_sgd(n[name], n["g" + name]))
-    executor = core_executor(plan, "float64")
-    data = _core.Data([np.array([[0.5, -1.0]])], [np.array([[1.0]]), np.array([[0.0]])], [None, None])
-    losses = []
-    for step in range(50):
-        executor.reset_counters()
-        executor.run(data, None, 1, 1, 0, 1, np.array([[0.1, 0.1]]), step, 0, True, 1, None)
-        losses.append(sum(executor.sums(b)[0] for b in plan.objective))
-    assert printed(losses[0]) == ["0.788540"]
-    assert all(after < before for before, after in itertools.pairwise(losses))
-
-
-def _sgd(parameter: int, gradient: int) -> Any:
-    from deltaprop.plan import Op
-
-    return Op("update", (parameter, gradient), (parameter,), function="sgd", attributes=(0.0, 1.0))
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_two_outputs_train_together(eagerly: bool) -> None:
+    """An update lowers the objective, and what is reported adds up."""
+    model = two_outputs(run_eagerly=eagerly)
+    history = model.fit(INPUT, TARGETS, epochs=50, verbose=0).history
+    assert printed(history["loss"][0]) == ["0.788540"]
+    assert all(after < before for before, after in itertools.pairwise(history["loss"]))
+    parts = np.add(history["value_loss"], history["label_loss"])
+    assert np.allclose(parts, history["loss"], rtol=1e-12)

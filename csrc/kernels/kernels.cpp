@@ -4,6 +4,7 @@
 #include "crossentropies.inl"
 #include "gemm.inl"
 #include "losses.inl"
+#include "merge.inl"
 #include "metrics.inl"
 #include "noise.inl"
 #include "normalization.inl"
@@ -56,6 +57,7 @@ constexpr deltaprop::Kernels<T> table() {
       narrow_product<T>,
       outer_product<T>,
       add_bias<T>,
+      combine<T>,
       add_rows<T>,
       transpose<T>,
       {

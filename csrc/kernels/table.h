@@ -166,7 +166,7 @@ struct LossRows {
   T* delta;             // (rows, n), d objective / d prediction (or logits), or null
   size_t prediction_stride, logits_stride, target_stride, delta_stride;
   size_t rows, n;
-  T scale;                  // 1 / rows of the batch: the objective is a mean over rows
+  T scale;                  // the loss's factor, over the rows of the batch: the objective is a mean
   const double* constants;  // the loss's own, see plan.cpp
   size_t constant_count;
 };
@@ -283,6 +283,7 @@ struct Kernels {
   void (*narrow_product)(const NarrowProduct<T>&);
   void (*outer_product)(const OuterProduct<T>&);
   void (*add_bias)(const T* z, const T* bias, T* y, size_t n);
+  void (*combine)(const T* x, T c, T* y, size_t n, bool add);  // y = c x, or y += c x
   void (*add_rows)(const T* dy, size_t dy_stride, size_t rows, size_t n, T* g, bool accumulate);
   void (*transpose)(const T* w, size_t w_stride, size_t rows, size_t n, T* t, size_t t_stride);
 

@@ -14,6 +14,7 @@ Cut cut_of(const Workspace<T>& work, const Op& op, int buffer, bool written) {
   const Buffer& b = work.plan->buffers[static_cast<size_t>(buffer)];
   const auto panels = [&](const Packed<T>& w) { return w.panels.count == 1 ? Cut::rows : Cut::columns; };
   switch (op.kind) {
+    case Kind::host:
     case Kind::reduce:
     case Kind::tally:
     case Kind::penalty:

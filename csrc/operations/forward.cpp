@@ -205,6 +205,50 @@ void scale_columns(const Case<T>& c) {
   c.each_row([&](size_t r) { c.kernels.multiply(c.row(c.in(0), r), w, c.row(c.out(0), r), c.padded(c.out(0))); });
 }
 
+template <class T>
+void combine(const Case<T>& c) {
+  c.each_row([&](size_t r) {
+    for (size_t i = 0; i < c.op.in.size(); ++i)
+      c.kernels.combine(c.row(c.in(i), r), static_cast<T>(c.op.attributes[i]), c.row(c.out(0), r), c.padded(c.out(0)),
+                        i > 0);
+  });
+}
+
+template <class T>
+void multiply(const Case<T>& c) {
+  c.each_row([&](size_t r) {
+    const T* product = c.row(c.in(0), r);
+    for (size_t i = 1; i < c.op.in.size(); ++i) {
+      c.kernels.multiply(product, c.row(c.in(i), r), c.row(c.out(0), r), c.padded(c.out(0)));
+      product = c.row(c.out(0), r);
+    }
+  });
+}
+
+template <class T>
+void concatenate(const Case<T>& c) {
+  c.each_row([&](size_t r) {
+    T* y = c.row(c.out(0), r);
+    for (int b : c.op.in) y = std::copy_n(c.row(b, r), c.buffer(b).width(), y);
+  });
+}
+
+template <class T>
+void slice(const Case<T>& c) {
+  const size_t width = c.buffer(c.out(0)).width(), padded = c.padded(c.out(0));
+  c.each_row([&](size_t r) {
+    T* y = std::copy_n(c.row(c.in(0), r) + static_cast<size_t>(c.op.attributes[0]), width, c.row(c.out(0), r));
+    std::fill_n(y, padded - width, T{0});  // a gradient's padding is zero
+  });
+}
+
+// A failure is kept by who called, and ends the run before anything is updated.
+template <class T>
+void host(const Case<T>& c) {
+  if (c.team.thread != 0 || c.work.host_failed) return;
+  c.work.host_failed = !(*c.work.host)(c.op, c.work, c.at);
+}
+
 }  // namespace
 
 template <class T>
@@ -224,6 +268,11 @@ Operation<T> forward_operation(Kind kind) {
     case Kind::layer_norm: return layer_norm<T>;
     case Kind::standardize: return standardize<T>;
     case Kind::scale_columns: return scale_columns<T>;
+    case Kind::combine: return combine<T>;
+    case Kind::multiply: return multiply<T>;
+    case Kind::concatenate: return concatenate<T>;
+    case Kind::slice: return slice<T>;
+    case Kind::host: return host<T>;
     default: return nullptr;
   }
 }

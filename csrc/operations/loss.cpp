@@ -20,9 +20,9 @@ void loss(const Case<T>& c) {
     l.delta_stride = c.out(1) < 0 ? 0 : c.place(c.out(1)).stride;
     l.rows = to - from;
     l.n = c.buffer(c.in(0)).width();
-    l.scale = static_cast<T>(1.0 / static_cast<double>(c.at.batch_rows));
-    l.constants = c.op.attributes.data();
-    l.constant_count = c.op.attributes.size();
+    l.scale = static_cast<T>(c.op.attributes[0] / static_cast<double>(c.at.batch_rows));
+    l.constants = c.op.attributes.data() + 1;
+    l.constant_count = c.op.attributes.size() - 1;
     c.kernels.loss[static_cast<size_t>(c.op.function)](l);
   });
 }

@@ -27,8 +27,9 @@ from . import (
     utils,
 )
 from .layers import Input
-from .model import Sequential
+from .model import Model
 from .runtime import get_num_threads, set_num_threads, show_config
+from .sequential import Sequential
 from .training import TrainingDiverged
 from .variable import Variable
 
@@ -39,6 +40,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Input",
+    "Model",
     "Sequential",
     "TrainingDiverged",
     "Variable",

@@ -39,7 +39,9 @@ class _Variable(Generic[Real]):
 
 class _Executor(Generic[Real]):
     steps_done: int
-    def __init__(self, plan: Plan, variables: Sequence[Any], gate: Gate, isa: str) -> None: ...
+    def __init__(
+        self, plan: Plan, variables: Sequence[Any], hosts: Sequence[Function[..., None]], gate: Gate, isa: str
+    ) -> None: ...
     def run(
         self,
         data: Data,

@@ -76,6 +76,24 @@ class Activation:
         return f"<activation {self.name}: {self.formula}{constant}>"
 
 
+class FunctionActivation(Activation):
+    """A Python pair as an activation: slow, but anything goes.
+
+    Parameters
+    ----------
+    value, derivative : callable
+        Each takes an array z of shape (n_samples, units) and returns one of that shape: φ(z) and φ'(z).
+    """
+
+    __slots__ = ("derivative", "value")
+
+    def __init__(self, value: Callable[..., Any], derivative: Callable[..., Any]) -> None:
+        name = getattr(value, "__name__", type(value).__name__)
+        super().__init__(f"<function {name}>", "input", "a Python function")  # no name that a file could hold
+        self.value = value
+        self.derivative = derivative
+
+
 linear = Activation("linear", "output", "a")
 relu = Activation("relu", "output", "max(0, a)")
 sigmoid = Activation("sigmoid", "output", "1 / (1 + exp(-a))")
@@ -102,8 +120,10 @@ log_softmax = Activation("log_softmax", "output", "a_k - ln sum_j exp(a_j)", row
 ACTIVATIONS = {a.name: a for a in list(globals().values()) if isinstance(a, Activation)}
 
 
-def get(identifier: str | Activation | dict[str, Any] | Callable[..., object] | None) -> Activation:
+def get(identifier: Any) -> Activation:
     """Return the activation that a name, or what `serialize` returned, stands for; None is linear.
+
+    A pair (value, derivative) of Python functions is an activation, too.
 
     Raises
     ------
@@ -116,11 +136,17 @@ def get(identifier: str | Activation | dict[str, Any] | Callable[..., object] | 
         return identifier
     if isinstance(identifier, dict) and set(identifier) == {"name", "alpha"}:
         return get(identifier["name"]).with_alpha(identifier["alpha"])
+    if isinstance(identifier, (tuple, list)) and len(identifier) == 2 and all(map(callable, identifier)):
+        return FunctionActivation(*identifier)
+    if callable(identifier):
+        raise ValueError(
+            f"an activation of your own is a pair (value, derivative) of functions, received {identifier!r} alone."
+        )
     return choose("activation", identifier, {**ACTIVATIONS, "swish": swish})
 
 
 def serialize(activation: Activation) -> str | dict[str, Any]:
     """Return the name, with the constant where it is not the usual one, ready for JSON."""
-    if activation.alpha == ACTIVATIONS[activation.name].alpha:
+    if isinstance(activation, FunctionActivation) or activation.alpha == ACTIVATIONS[activation.name].alpha:
         return activation.name
     return {"name": activation.name, "alpha": activation.alpha}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from . import _core
 from .layers import Shape
-from .losses import Loss
+from .objective import Term, per_entry
 
-__all__ = ["check_finite", "fold_weights", "rows_of", "split_validation", "targets_of"]
+__all__ = ["check_finite", "fold_weights", "inputs_of", "rows_of", "split_validation", "targets_of"]
 
 Array = npt.NDArray[Any]
 
@@ -70,6 +70,33 @@ def rows_of(x: Any, shape: Shape, what: str = "x") -> Array:
     return array
 
 
+def entry_names(names: Sequence[str], what: str) -> list[str]:
+    """Return what messages call each of several inputs or outputs."""
+    return [what] if len(names) == 1 else [f"{what}[{name!r}]" for name in names]
+
+
+def inputs_of(x: Any, names: Sequence[str], shapes: Sequence[Shape], what: str) -> list[Array]:
+    """Return an array of rows for each input, all of one length.
+
+    Parameters
+    ----------
+    x : array_like, or a list or dict of them
+    names : sequence of str
+        Of the inputs.
+    shapes : sequence of tuple of int
+        Of one row of each.
+    """
+    labels = entry_names(names, what)
+    rows = [rows_of(a, s, label) for a, s, label in zip(per_entry(x, names, what), shapes, labels)]
+    for array, label in zip(rows, labels):
+        if len(array) != len(rows[0]):
+            raise ValueError(
+                f"all inputs must have the same number of rows: {labels[0]} has {len(rows[0])}, {label} has "
+                f"{len(array)}."
+            )
+    return rows
+
+
 def check_length(array: Array, n: int, what: str) -> None:
     """Raise unless there is one entry per row."""
     if len(array) != n:
@@ -113,7 +140,7 @@ def moments(data: Any, shape: Shape | None, averaged: Callable[[int], tuple[int,
     return mean[0], variance[0]
 
 
-def targets_of(y: Any, n: int, output_shape: Shape, loss: Loss, what: str = "y") -> Array:
+def targets_of(y: Any, n: int, output_shape: Shape, term: Term, what: str = "y") -> Array:
     """Return y as the loss takes it, every value checked.
 
     Parameters
@@ -125,22 +152,22 @@ def targets_of(y: Any, n: int, output_shape: Shape, loss: Loss, what: str = "y")
     array = array_of(y, what)
     check_length(array, n, what)
     check_finite(array, what)
-    if loss.sparse:
+    if term.sparse:
         return _class_ids(array, output_shape[-1], what)
-    shape = loss.target_shape(output_shape)
+    shape = term.target_shape(output_shape)
     if array.ndim == 1 and shape == (1,):
         array = array[:, np.newaxis]
     if array.shape[1:] != shape:
         wanted = ", ".join(("n_samples", *map(str, shape)))
         fit = "match the model's output"
         if shape != output_shape:
-            fit = f"fit loss {loss.name!r} on the model's output of shape {output_shape}"
+            fit = f"fit loss {term.name!r} on the model's output of shape {output_shape}"
         hint = ""
-        if loss.one_hot and array.shape[1:] in ((), (1,)):
+        if term.one_hot and array.shape[1:] in ((), (1,)):
             hint = " For class ids use loss='sparse_categorical_crossentropy', or dp.utils.to_categorical."
         raise ValueError(f"{what} must have shape ({wanted}) to {fit}, received {array.shape}.{hint}")
-    if array.dtype.kind != "b" and array.size:
-        loss.check_targets(array, what)
+    if term.loss is not None and array.dtype.kind != "b" and array.size:
+        term.loss.check_targets(array, what)
     return array
 
 
@@ -161,11 +188,11 @@ def _class_ids(array: Array, n_classes: int, what: str) -> Array:
     return array.reshape(len(array))
 
 
-def _classes(y: Array, loss: Loss) -> Array | None:
+def _classes(y: Array, term: Term) -> Array | None:
     """Return the class id of each row, or None where targets are no classes."""
-    if loss.sparse:
+    if term.sparse:
         return y.astype(np.int64)
-    if loss.one_hot:
+    if term.one_hot:
         return np.asarray(y.argmax(axis=1))
     if y.ndim == 2 and y.shape[1] == 1 and np.isin(y, (0, 1)).all():
         return y[:, 0].astype(np.int64)
@@ -173,7 +200,7 @@ def _classes(y: Array, loss: Loss) -> Array | None:
 
 
 def fold_weights(
-    y: Array, loss: Loss, output_shape: Shape, sample_weight: Any,
+    y: Array, term: Term, output_shape: Shape, sample_weight: Any,
     class_weight: Mapping[int, float] | str | None, what: str = "",
 ) -> Array | None:  # fmt: skip
     """Fold class and sample weights into one weight per row, or None for ones.
@@ -201,13 +228,13 @@ def fold_weights(
             raise ValueError(f"{what}sample_weight must not be negative, received {weights.min()}.")
     if class_weight is None:
         return weights
-    classes = _classes(y, loss)
+    classes = _classes(y, term)
     if classes is None:
         raise ValueError(
             "class_weight needs targets that are classes: class ids, one-hot rows or a 0/1 column; "
             "use sample_weight instead."
         )
-    n_classes = max(output_shape[-1], 2) if loss.sparse or loss.one_hot else 2
+    n_classes = max(output_shape[-1], 2) if term.sparse or term.one_hot else 2
     by_class = _class_table(classes, n_classes, class_weight)[classes]
     return by_class if weights is None else by_class * weights
 
@@ -242,7 +269,7 @@ def _is_class(key: object) -> bool:
     return isinstance(key, (int, np.integer)) and not isinstance(key, bool) and bool(key >= 0)
 
 
-def split_validation(n: int, fraction: float, y: Array, loss: Loss) -> int:
+def split_validation(n: int, fraction: float, targets: Sequence[Array], terms: Sequence[Term]) -> int:
     """Return how many rows train when the last `fraction` validates, as in Keras: before any shuffling.
 
     Warns if the split leaves a class without rows on one side: sorted data are split badly this way.
@@ -255,8 +282,10 @@ def split_validation(n: int, fraction: float, y: Array, loss: Loss) -> int:
             f"validation_split={fraction} of {n} rows leaves {split} to train on and {n - split} to "
             f"validate on; another fraction or more rows would do."
         )
-    classes = _classes(y, loss)
-    if classes is not None:
+    for y, term in zip(targets, terms):
+        classes = _classes(y, term)
+        if classes is None:
+            continue
         train, held = set(np.unique(classes[:split])), set(np.unique(classes[split:]))
         for side, unseen in (("training", held - train), ("validation", train - held)):
             if unseen:

@@ -30,6 +30,15 @@ def _wrap(function: str, argument: str) -> str:
     return argument if function in ("", "linear") else f"{function}({argument})"
 
 
+def _sum(coefficients: tuple[float, ...], names: list[str]) -> str:
+    """Return a sum such as a + b - 0.5 c."""
+    text = ""
+    for c, name in zip(coefficients, names):
+        sign = ("-" if c < 0 else "") if not text else (" - " if c < 0 else " + ")
+        text += f"{sign}{'' if abs(c) == 1 else f'{abs(c):g} '}{name}"
+    return text
+
+
 def _dense(op: Op, i: list[str], o: list[str]) -> str:
     bias = f" + {i[2]}" if i[2] else ""
     product = f"{i[0]} {i[1]}{bias}"
@@ -39,24 +48,24 @@ def _dense(op: Op, i: list[str], o: list[str]) -> str:
 
 
 def _loss(op: Op, i: list[str], o: list[str]) -> str:
-    delta = ""
+    delta, factor = "", "" if op.attributes[0] == 1 else f"{op.attributes[0]:g} "
     matched = len(i) > 3 and bool(i[3])
-    if len(o) > 1 and matched and not any(op.attributes):
-        delta = f",  {o[1]} = ({i[0]} - {i[1]}) {i[2]} / rows"
+    if len(o) > 1 and matched and not any(op.attributes[1:]):
+        delta = f",  {o[1]} = {factor}({i[0]} - {i[1]}) {i[2]} / rows"
     elif len(o) > 1:
-        delta = f",  {o[1]} = {i[2]} / rows  d{o[0]}/d{i[3] if matched else i[0]}"
-    return f"{o[0]} = {op.function}({i[1]}, {i[0]}{_constants(op)}){delta}"
+        delta = f",  {o[1]} = {factor}{i[2]} / rows  d{o[0]}/d{i[3] if matched else i[0]}"
+    return f"{o[0]} = {op.function}({i[1]}, {i[0]}{_constants(op.attributes[1:])}){delta}"
 
 
-def _constants(op: Op) -> str:
+def _constants(constants: tuple[float, ...]) -> str:
     """``; 0.1, 2`` for what a loss or metric has beside its operands, if that is not zero."""
-    shown = [f"{c:g}" for c in op.attributes] if any(op.attributes) else []
+    shown = [f"{c:g}" for c in constants] if any(constants) else []
     return f"; {', '.join(shown[:4] + ['...'] * (len(shown) > 4))}" if shown else ""
 
 
 def _tally(op: Op, i: list[str], o: list[str]) -> str:
     weight = f", {i[2]}" if i[2] else ""
-    return f"{o[0]} += {op.function}({i[1]}, {i[0]}{weight}{_constants(op)})"
+    return f"{o[0]} += {op.function}({i[1]}, {i[0]}{weight}{_constants(op.attributes)})"
 
 
 def _dense_grad_w(op: Op, i: list[str], o: list[str]) -> str:
@@ -142,6 +151,11 @@ _EQUATIONS: dict[str, Callable[[Op, list[str], list[str]], str]] = {
     "layer_norm": _layer_norm,
     "standardize": _standardize,
     "scale_columns": lambda op, i, o: f"{o[0]} = {i[0]} * {i[1]}",
+    "combine": lambda op, i, o: f"{o[0]} = {_sum(op.attributes, i)}",
+    "multiply": lambda op, i, o: f"{o[0]} = {' * '.join(i)}",
+    "concatenate": lambda op, i, o: f"{o[0]} = [{', '.join(i)}]",
+    "slice": lambda op, i, o: f"{o[0]} = {i[0]} from column {op.attributes[0]:g} on",
+    "host": lambda op, i, o: f"{', '.join(o)} = {op.function}({', '.join(i)}) in Python",
     "loss": _loss,
     "reduce": lambda op, i, o: f"{o[0]} += sum of {i[0]}{f' {i[1]}' if i[1:] and i[1] else ''}",
     "tally": _tally,

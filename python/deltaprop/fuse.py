@@ -123,7 +123,7 @@ def _merge_update(rewriter: _Rewriter, update: Op) -> None:
 
 def _merge_bias_grad(rewriter: _Rewriter, grad: Op) -> None:
     for op in rewriter.plan.spans["backward"]:
-        if op.kind == "bias_grad" and op.inputs[0] == grad.inputs[1]:
+        if op.kind == "bias_grad" and op.inputs[0] == grad.inputs[1] and op.accumulate == grad.accumulate:
             grad.outputs = (grad.outputs[0], op.outputs[0])
             rewriter.drop(op)
             return
@@ -131,11 +131,13 @@ def _merge_bias_grad(rewriter: _Rewriter, grad: Op) -> None:
 
 def _merge_activation_grad(rewriter: _Rewriter, grad: Op) -> None:
     derivative = rewriter.only_reader(grad.outputs[0], "backward", "activation_grad")
-    if derivative is None:
-        return
+    terms = [op for op in rewriter.plan.spans["backward"] if op.outputs == grad.outputs]
+    if derivative is None or grad is not terms[-1]:
+        return  # the derivative comes after the last reader's share
     grad.function, grad.attributes = derivative.function, derivative.attributes
     grad.inputs = (*grad.inputs[:2], derivative.inputs[1])
-    grad.outputs = derivative.outputs
+    for op in terms:
+        op.outputs = derivative.outputs
     rewriter.drop(derivative)
 
 
@@ -149,7 +151,8 @@ def _drop_unused_buffers(plan: Plan) -> None:
             op.inputs = tuple(number[b] for b in op.inputs)
             op.outputs = tuple(number[b] for b in op.outputs)
     plan.buffers = [plan.buffers[b] for b in sorted(used)]
-    for name in ("inputs", "targets", "weights", "outputs", "objective"):
+    for name in ("inputs", "targets", "weights", "outputs", "penalties"):
         setattr(plan, name, [number[b] for b in getattr(plan, name)])
+    plan.losses = [(name, number[b], factor) for name, b, factor in plan.losses]
     plan.metrics = [(metric, number[b]) for metric, b in plan.metrics]
     plan.variables = {number[b]: v for b, v in plan.variables.items() if b in used}

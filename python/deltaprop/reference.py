@@ -154,14 +154,41 @@ class ReferenceExecutor:
     def _scale_columns(self, op: Op) -> None:
         self.values[op.outputs[0]] = self.values[op.inputs[0]] * self.values[op.inputs[1]]
 
+    def _combine(self, op: Op) -> None:
+        terms = [self.dtype.type(c) * self.values[b] for c, b in zip(op.attributes, op.inputs)]
+        self.values[op.outputs[0]] = sum(terms[1:], terms[0])
+
+    def _multiply(self, op: Op) -> None:
+        product = self.values[op.inputs[0]]
+        for b in op.inputs[1:]:
+            product = product * self.values[b]
+        self.values[op.outputs[0]] = product
+
+    def _concatenate(self, op: Op) -> None:
+        self.values[op.outputs[0]] = np.concatenate([self.values[b] for b in op.inputs], axis=1)
+
+    def _slice(self, op: Op) -> None:
+        first = int(op.attributes[0])
+        width = math.prod(self.plan.buffers[op.outputs[0]].shape)
+        self.values[op.outputs[0]] = self.values[op.inputs[0]][:, first : first + width]
+
+    def _host(self, op: Op) -> None:
+        rows = len(self.values[op.inputs[0]])
+        shapes = [self.plan.buffers[b].shape for b in (*op.inputs, *op.outputs)]
+        inputs = [self.values[b].reshape(rows, *s) for b, s in zip(op.inputs, shapes)]
+        outputs = [np.zeros((rows, *s), self.dtype) for s in shapes[len(op.inputs) :]]
+        self.plan.hosts[int(op.attributes[0])](inputs, outputs, self.batch_rows)
+        for b, value in zip(op.outputs, outputs):
+            self.values[b] = value.reshape(rows, -1) if self.plan.buffers[b].shape else value
+
     def _loss(self, op: Op) -> None:
         prediction, target, weight, logits = op.inputs
         z = None if logits == ABSENT else self.values[logits]
-        value, slope = LOSSES[op.function](self.values[prediction], self.values[target], z, op.attributes)
+        value, slope = LOSSES[op.function](self.values[prediction], self.values[target], z, op.attributes[1:])
         self.values[op.outputs[0]] = value.astype(self.dtype)
         if len(op.outputs) > 1:
             assert slope is not None
-            scale = self.values[weight].reshape(-1, 1) / self.dtype.type(self.batch_rows)
+            scale = self.values[weight].reshape(-1, 1) * self.dtype.type(op.attributes[0] / self.batch_rows)
             self.values[op.outputs[1]] = (slope * scale).astype(self.dtype)
 
     def _reduce(self, op: Op) -> None:

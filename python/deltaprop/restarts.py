@@ -12,7 +12,7 @@ from .variable import Variable
 
 if TYPE_CHECKING:
     from .history import History
-    from .model import Sequential
+    from .model import Model
 
 __all__ = ["best_of"]
 
@@ -23,7 +23,7 @@ _STREAM = 0xFFFFFFFE
 class _State:
     """What a training changes: variables, slots, counters and the learning rate."""
 
-    def __init__(self, model: Sequential) -> None:
+    def __init__(self, model: Model) -> None:
         assert model.optimizer is not None
         self.model = model
         slots = (slot for slots in model.optimizer._slots.values() for slot in slots)
@@ -41,14 +41,14 @@ class _State:
 
 
 def best_of(
-    model: Sequential, restarts: int, train: Callable[[], History], measure: Callable[[], float],
+    model: Model, restarts: int, train: Callable[[], History], measure: Callable[[], float],
     say: Callable[[str], object],
 ) -> History:  # fmt: skip
     """Train several times and leave the model, with its optimiser, as the best of them left it.
 
     Parameters
     ----------
-    model : Sequential
+    model : Model
         Built and compiled. The first training goes on from its weights, the others start from new ones
         with a new optimiser; variables that do not train have their values again at each start.
     restarts : int
@@ -95,7 +95,7 @@ def best_of(
     return history
 
 
-def _start_afresh(model: Sequential, seed: int) -> None:
+def _start_afresh(model: Model, seed: int) -> None:
     """Give all variables that train new initial values, and the optimiser no past."""
     for number, layer in enumerate(model.layers):
         if layer.variables:

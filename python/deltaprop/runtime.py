@@ -102,7 +102,8 @@ def native_executor(plan: Plan, natives: list[Any], dtype: str, gate: Any, level
     natives : list
         By buffer: the `_core` variable of a parameter or slot, else None.
     """
-    return getattr(_core, f"Executor{_SUFFIX[dtype]}")(plan.native(), natives, gate, level or isa)
+    executor = getattr(_core, f"Executor{_SUFFIX[dtype]}")
+    return executor(plan.native(), natives, plan.hosts, gate, level or isa)
 
 
 def show_config() -> None:

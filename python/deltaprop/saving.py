@@ -13,8 +13,11 @@ import numpy.typing as npt
 
 from . import losses, metrics, optimizers
 from .container import pack, reason, unpack, write
-from .layers import Layer, Shape, assign_all, checked_shape, get_layer_class
-from .model import Sequential
+from .graph import Graph
+from .layers import InputLayer, Layer, Shape, assign_all, checked_shape, get_layer_class
+from .model import Model, trainables
+from .objective import Term
+from .sequential import Sequential
 from .utils import choose
 from .variable import Variable
 
@@ -27,7 +30,7 @@ Path = str | os.PathLike[str]
 _UNFIT = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
-def save_model(model: Sequential, filepath: Path, overwrite: bool = True) -> None:
+def save_model(model: Model, filepath: Path, overwrite: bool = True) -> None:
     """Write weights, configuration and training state to one file.
 
     Training that goes on from the file equals training that was never interrupted, bit for bit. The
@@ -35,7 +38,7 @@ def save_model(model: Sequential, filepath: Path, overwrite: bool = True) -> Non
 
     Parameters
     ----------
-    model : Sequential
+    model : Model
         Built or not, compiled or not.
     filepath : str or path-like
         With any suffix; ``.safetensors`` is usual.
@@ -55,8 +58,8 @@ def save_model(model: Sequential, filepath: Path, overwrite: bool = True) -> Non
     write(filepath, to_bytes(model), overwrite)
 
 
-def load_model(filepath: Path, compile: bool = True) -> Sequential:
-    """Return the model that `Sequential.save` wrote.
+def load_model(filepath: Path, compile: bool = True) -> Model:
+    """Return the model that `Model.save` wrote.
 
     Parameters
     ----------
@@ -66,7 +69,7 @@ def load_model(filepath: Path, compile: bool = True) -> Sequential:
 
     Returns
     -------
-    Sequential
+    Model
 
     Raises
     ------
@@ -92,17 +95,17 @@ def load_model(filepath: Path, compile: bool = True) -> Sequential:
         return _model(*unpack(file, where), where, compile)
 
 
-def save_weights(model: Sequential, filepath: Path, overwrite: bool = True) -> None:
+def save_weights(model: Model, filepath: Path, overwrite: bool = True) -> None:
     """Write the weights alone to one file.
 
     Parameters and errors are those of `save_model`, but the model must be built, and may hold objects
     of any class.
     """
-    model._require_built()
+    model.require_graph()
     write(filepath, to_bytes(model, weights_only=True), overwrite)
 
 
-def load_weights(model: Sequential, filepath: Path) -> None:
+def load_weights(model: Model, filepath: Path) -> None:
     """Read the weights that `save_weights` or `save_model` wrote into a model, all or none.
 
     Arrays find their variables by name if file and model have the same names, else by order, and are
@@ -110,7 +113,7 @@ def load_weights(model: Sequential, filepath: Path) -> None:
 
     Parameters
     ----------
-    model : Sequential
+    model : Model
         Built.
     filepath : str or path-like
 
@@ -121,7 +124,7 @@ def load_weights(model: Sequential, filepath: Path) -> None:
     FileNotFoundError
         If there is no such file.
     """
-    model._require_built()
+    model.require_graph()
     where = f"file {os.fspath(filepath)!r}"
     with open(filepath, "rb") as file:
         metadata, arrays = unpack(file, where)
@@ -138,7 +141,7 @@ def load_weights(model: Sequential, filepath: Path) -> None:
         raise ValueError(f"{where} holds the weights of another architecture: {reason(error)}.") from error
 
 
-def to_bytes(model: Sequential, weights_only: bool = False) -> bytes:
+def to_bytes(model: Model, weights_only: bool = False) -> bytes:
     """Return what `save_model` writes; the same model gives the same bytes."""
     with model.gate:  # not in the middle of somebody's fit
         variables = _variables(model)
@@ -157,7 +160,7 @@ def to_bytes(model: Sequential, weights_only: bool = False) -> bytes:
     return pack(metadata, arrays)
 
 
-def from_bytes(data: bytes) -> Sequential:
+def from_bytes(data: bytes) -> Model:
     """Return the model of `to_bytes`, with the errors of `load_model`."""
     return _model(*unpack(io.BytesIO(data), "the data"), "the data", compile=True)
 
@@ -165,7 +168,7 @@ def from_bytes(data: bytes) -> Sequential:
 # ---- names in files
 
 
-def _variables(model: Sequential) -> dict[str, Variable]:
+def _variables(model: Model) -> dict[str, Variable]:
     """Return the variables by name, such as ``dense/kernel``, in `get_weights` order."""
     return {f"{layer.name}/{v.name.rpartition('/')[2]}": v for layer in model.layers for v in layer.variables}
 
@@ -186,20 +189,20 @@ def _by_class(classes: Iterable[Any]) -> dict[str, Any]:
     return {cls.__name__: cls for cls in classes}
 
 
+_MODELS: dict[str, type[Model]] = {"Model": Model, "Sequential": Sequential}
 _LOSSES = _by_class(losses.LOSSES.values())
 _METRICS = _by_class([*metrics.METRICS.values(), metrics.LossMetric])
 _OPTIMIZERS = _by_class(optimizers.OPTIMIZERS.values())
 
 
-def _configuration(model: Sequential, weights: Mapping[str, Array]) -> str:
+def _configuration(model: Model, weights: Mapping[str, Array]) -> str:
     """Return all but arrays and counters, as JSON; what could not be built again is refused."""
     try:
         compiled = None
         if model.optimizer is not None:
             compiled = {
                 "optimizer": _described("optimizer", model.optimizer, _OPTIMIZERS),
-                "loss": _described("loss", model.loss, _LOSSES),
-                "metrics": [[_described("metric", m, _METRICS), weighted] for m, weighted in model._metrics],
+                "outputs": [_described_term(term) for term in model.terms],
                 "run_eagerly": model._run_eagerly,
             }
         frozen = [name for name, variable in _variables(model).items() if not variable._trainable]
@@ -208,7 +211,7 @@ def _configuration(model: Sequential, weights: Mapping[str, Array]) -> str:
         )
         again = json.loads(text)
         layers = _check_fit(again["model"], weights)
-        if [type(layer) for layer in layers] != [type(layer) for layer in model._entries]:
+        if [type(layer) for layer in layers] != [type(layer) for layer in _entries(model)]:
             raise ValueError("a layer's class has the name of one of deltaprop's, but is another.")
         if compiled is not None:
             _compile_arguments(again["compiled"])
@@ -227,6 +230,14 @@ def _described(what: str, thing: Any, known: Mapping[str, Any]) -> dict[str, Any
     return {"class": name, "config": thing.get_config()}
 
 
+def _described_term(term: Term) -> dict[str, Any]:
+    return {
+        "loss": None if term.loss is None else _described("loss", term.loss, _LOSSES),
+        "weight": term.factor,
+        "metrics": [[_described("metric", m, _METRICS), weighted] for m, weighted in term.metrics],
+    }
+
+
 def _made(what: str, description: Mapping[str, Any], known: Mapping[str, Any]) -> Any:
     return choose(what, description["class"], known).from_config(description["config"])
 
@@ -241,7 +252,7 @@ def _plain(value: Any) -> Any:
 # ---- building
 
 
-def _model(metadata: Mapping[str, str], arrays: dict[str, Array], where: str, compile: bool) -> Sequential:
+def _model(metadata: Mapping[str, str], arrays: dict[str, Array], where: str, compile: bool) -> Model:
     """Build what a file describes, once it is clear that its arrays fit."""
     if "configuration" not in metadata:
         raise ValueError(f"{where} holds weights only; build the model and call model.load_weights(...).")
@@ -250,7 +261,8 @@ def _model(metadata: Mapping[str, str], arrays: dict[str, Array], where: str, co
         counters = json.loads(metadata["counters"])
         weights = _take(arrays, json.loads(metadata["weights"]))
         _check_fit(configuration["model"], weights)
-        model = Sequential.from_config(configuration["model"])
+        kind = choose("model class", configuration["model"].get("class", "Sequential"), _MODELS)
+        model = kind.from_config(configuration["model"])
         variables = _variables(model)
         assign_all(list(variables.values()), weights.values(), "the model")
         for name in configuration["frozen"]:
@@ -275,17 +287,27 @@ def _model(metadata: Mapping[str, str], arrays: dict[str, Array], where: str, co
     return model
 
 
+def _entries(model: Model) -> list[Layer]:
+    return model._entries if isinstance(model, Sequential) else model.layers
+
+
 def _check_fit(config: Mapping[str, Any], weights: Mapping[str, Array]) -> list[Layer]:
     """Return the layers, not built, if they fit the weights: a misfit might not even fit in memory."""
-    layers = [get_layer_class(entry["class"]).from_config(entry["config"]) for entry in config["layers"]]
-    row = (layers[0].declared_shape if layers else None) or config["input_shape"]
+    graph: Graph | None = None
+    if config.get("class") == "Model":
+        graph = Graph.from_config(config)
+        layers = graph.layers
+    else:
+        layers = [get_layer_class(entry["class"]).from_config(entry["config"]) for entry in config["layers"]]
+        row = (layers[0].declared_shape if layers else None) or config["input_shape"]
+        if row is not None:
+            source = InputLayer(checked_shape(row, "input_shape")).tensor()
+            graph = Graph.chain(source, [layer for layer in layers if not isinstance(layer, InputLayer)])
     expected: list[tuple[str, str, Shape]] = []
-    if row is not None:
-        row = checked_shape(row, "input_shape")
-        for layer in layers:
-            shapes = layer.variable_shapes(row).items()
-            expected += [(f"{layer.name}/{name}", config["dtype"], shape) for name, shape in shapes]
-            row = layer.compute_output_shape(row)
+    if graph is not None:
+        for layer in trainables(graph):
+            of_variables = layer.variable_shapes(graph.input_shape(layer)).items()
+            expected += [(f"{layer.name}/{name}", config["dtype"], shape) for name, shape in of_variables]
     found = [(name, array.dtype.name, array.shape) for name, array in weights.items()]
     if found != expected:
         raise ValueError(f"the layers need the arrays {expected}, and there are {found}.")
@@ -293,14 +315,18 @@ def _check_fit(config: Mapping[str, Any], weights: Mapping[str, Array]) -> list[
 
 
 def _compile_arguments(compiled: Mapping[str, Any]) -> dict[str, Any]:
-    made = [(_made("metric", metric, _METRICS), weighted) for metric, weighted in compiled["metrics"]]
-    return {
-        "optimizer": _made("optimizer", compiled["optimizer"], _OPTIMIZERS),
-        "loss": _made("loss", compiled["loss"], _LOSSES),
-        "metrics": [metric for metric, weighted in made if not weighted],
-        "weighted_metrics": [metric for metric, weighted in made if weighted],
-        "run_eagerly": compiled["run_eagerly"],
+    terms = compiled["outputs"]
+    made = [[(_made("metric", m, _METRICS), weighted) for m, weighted in term["metrics"]] for term in terms]
+    arguments = {
+        "loss": [None if t["loss"] is None else _made("loss", t["loss"], _LOSSES) for t in terms],
+        "loss_weights": [term["weight"] for term in terms],
+        "metrics": [[metric for metric, weighted in group if not weighted] for group in made],
+        "weighted_metrics": [[metric for metric, weighted in group if weighted] for group in made],
     }
+    if len(terms) == 1:
+        arguments = {name: values[0] for name, values in arguments.items()}
+    optimizer = _made("optimizer", compiled["optimizer"], _OPTIMIZERS)
+    return {"optimizer": optimizer, "run_eagerly": compiled["run_eagerly"], **arguments}
 
 
 def _count(value: Any) -> int:

@@ -1,4 +1,4 @@
-"""The table that `Sequential.summary` prints."""
+"""The table that `Model.summary` prints."""
 
 from __future__ import annotations
 
@@ -8,26 +8,38 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from .model import Sequential
+    from .layers import Layer
+    from .model import Model
 
 __all__ = ["render_summary"]
 
 
-def render_summary(model: Sequential, width: int, show: Callable[[str], object]) -> None:
+def render_summary(model: Model, line_length: int | None, show: Callable[[str], object]) -> None:
     """Show each layer's name, type, output shape and number of parameters, and the totals, a line at a time."""
-    first, second = int(width * 0.45), int(width * 0.78)
+    graph = model.require_graph()
+    sources: dict[Layer, list[str]] = {layer: [] for layer in model.layers}
+    for tensor in graph.tensors:
+        if tensor.layer in sources:
+            sources[tensor.layer] += [str(t.layer.name) for t in tensor.inputs]
+    in_a_row = all(len(tensor.inputs) < 2 for tensor in graph.tensors) and len(graph.outputs) == 1
+    width = line_length or (65 if in_a_row else 98)
+    table = width if in_a_row else int(width * 0.66)
+    first, second = int(table * 0.45), int(table * 0.78)
 
-    def row(name: str, shape: str, count: str) -> str:
-        return f"{name[: first - 1]:<{first}}{shape[: second - first - 1]:<{second - first}}{count}"
+    def row(name: str, shape: str, count: str, connected: str) -> str:
+        line = f"{name[: first - 1]:<{first}}{shape[: second - first - 1]:<{second - first}}{count}"
+        return line if in_a_row else f"{line:<{table}}{connected[: width - table]}".rstrip()
 
     show(f'Model: "{model.name}"')
     show("─" * width)
-    show(row("Layer (type)", "Output Shape", "Param #"))
+    show(row("Layer (type)", "Output Shape", "Param #", "Connected to"))
     show("═" * width)
     for layer in model.layers:
         assert layer.output_shape is not None
         shape = str((None, *layer.output_shape))
-        show(row(f"{layer.name} ({type(layer).__name__})", shape, f"{layer.count_params():,}"))
+        show(
+            row(f"{layer.name} ({type(layer).__name__})", shape, f"{layer.count_params():,}", ", ".join(sources[layer]))
+        )
     show("─" * width)
     total = model.count_params()
     trainable = sum(v.size for v in model.trainable_variables)

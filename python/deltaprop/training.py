@@ -11,13 +11,24 @@ import numpy.typing as npt
 
 from . import _core, runtime
 from .callbacks import CallbackList, Logs
-from .data import array_of, check_finite, check_not_empty, fold_weights, rows_of, split_validation, targets_of
+from .data import (
+    array_of,
+    check_finite,
+    check_not_empty,
+    entry_names,
+    fold_weights,
+    inputs_of,
+    split_validation,
+    targets_of,
+)  # fmt: skip
+from .graph import Tensor
+from .objective import per_entry
 from .progress import Progress, message
 from .restarts import best_of
 
 if TYPE_CHECKING:
     from .history import History
-    from .model import Sequential
+    from .model import Model
 
 __all__ = ["TrainingDiverged", "evaluate", "fit", "predict", "train_on_batch"]
 
@@ -46,47 +57,67 @@ class TrainingDiverged(FloatingPointError):  # noqa: N818  # an event, as StopIt
         self.history = history
 
 
+class _Checked:
+    """Checked data: an array for each input, and for each output that is measured its targets and weights."""
+
+    def __init__(self, inputs: list[Array], targets: list[Array], weights: list[Array | None]) -> None:
+        self.inputs, self.targets, self.weights = inputs, targets, weights
+        self.n = len(inputs[0])
+
+    def part(self, rows: slice) -> _Checked:
+        """Return some of the rows."""
+        weights = [None if w is None else w[rows] for w in self.weights]
+        return _Checked([x[rows] for x in self.inputs], [y[rows] for y in self.targets], weights)
+
+
 class _Rows:
     """Checked data, bound to an executor."""
 
-    def __init__(self, model: Sequential, x: Array, y: Array, weight: Array | None) -> None:
-        self.n = len(x)
-        self.bound = model.bind([x], [y], [weight])
+    def __init__(self, model: Model, data: _Checked) -> None:
+        self.n = data.n
+        self.bound = model.bind(data.inputs, data.targets, data.weights)
 
 
-def _require_compiled(model: Sequential, verb: str) -> None:
-    if model.loss is None:
+def _require_compiled(model: Model, verb: str) -> None:
+    if not model.terms:
         raise RuntimeError(f"call model.compile(optimizer=..., loss=...) before {verb}.")
 
 
-def _require_slopes(model: Sequential) -> None:
+def _require_slopes(model: Model) -> None:
     if model.plan.obstacle:
         raise ValueError(model.plan.obstacle)
 
 
-def _build_for(model: Sequential, x: Any) -> Any:
+def _build_for(model: Model, x: Any) -> Any:
     """Build a model that has not seen its input's shape yet."""
-    if model.built:
-        return x
-    array = array_of(x, "x")
-    if array.ndim == 1:
-        array = array[:, np.newaxis]
-    model.build(array.shape[1:])
-    return array
+    if not model.built:
+        x = array_of(x, "x")
+        if x.ndim == 1:
+            x = x[:, np.newaxis]
+        model.build(x.shape[1:])
+    return x
 
 
-def _checked(
-    model: Sequential, x: Any, y: Any, sample_weight: Any, class_weight: Any = None, what: str = ""
-) -> tuple[Array, Array, Array | None]:
-    """Return x, y and the weight of each row, all checked."""
-    assert model.loss is not None
-    input_shape, output_shape = model._shapes()
-    rows = rows_of(x, input_shape, f"{what}x")
-    check_not_empty(rows, f"{what}x")
-    check_finite(rows, f"{what}x")
-    targets = targets_of(y, len(rows), output_shape, model.loss, f"{what}y")
-    weight = fold_weights(targets, model.loss, output_shape, sample_weight, class_weight, what)
-    return rows, targets, weight
+def _checked(model: Model, x: Any, y: Any, sample_weight: Any, class_weight: Any = None, what: str = "") -> _Checked:
+    """Return the data of all inputs and outputs, checked."""
+    inputs = inputs_of(x, model.input_names, [t.row_shape for t in model.inputs], f"{what}x")
+    for rows, name in zip(inputs, entry_names(model.input_names, f"{what}x")):
+        check_not_empty(rows, name)
+        check_finite(rows, name)
+    n, names = len(inputs[0]), model.output_names
+    if class_weight is not None and len(names) > 1:
+        raise ValueError("class_weight is for a model with one output; use sample_weight for each output.")
+    given = per_entry(y, names, f"{what}y")
+    given_weights = per_entry(sample_weight, names, f"{what}sample_weight", broadcast=True)
+    data = _Checked(inputs, [], [])
+    for i, (term, name) in enumerate(zip(model.terms, entry_names(names, f"{what}y"))):
+        if term.measured:
+            shape = model.outputs[i].row_shape
+            targets = targets_of(given[i], n, shape, term, name)
+            data.targets.append(targets)
+            weight = fold_weights(targets, term, shape, given_weights[i], class_weight, what)
+            data.weights.append(weight)
+    return data
 
 
 def _positive(name: str, value: Any, low: int = 1) -> int:
@@ -98,25 +129,30 @@ def _positive(name: str, value: Any, low: int = 1) -> int:
 class _Measures:
     """Turns an executor's counters into the numbers that people read."""
 
-    def __init__(self, model: Sequential) -> None:
-        plan = model.plan
+    def __init__(self, model: Model) -> None:
+        self.plan = model.plan
         self.executor = model.executor()
-        self.objective = plan.objective
-        self.metrics = plan.metrics
+        self.several = len(model.terms) > 1
 
     def read(self, prefix: str = "") -> Logs:
         sums = self.executor.sums
-        total, rows = sums(self.objective[0])
-        for penalty in self.objective[1:]:
-            total += sums(penalty)[0]
-        logs: Logs = {f"{prefix}loss": total / rows if rows else math.nan}
-        for metric, counter in self.metrics:
+        objective, rows = 0.0, 0.0
+        outputs: Logs = {}
+        for name, counter, factor in self.plan.losses:
+            total, rows = sums(counter)
+            objective += factor * total
+            if self.several:
+                outputs[f"{prefix}{name}_loss"] = total / rows if rows else math.nan
+        for counter in self.plan.penalties:
+            objective += sums(counter)[0]
+        logs: Logs = {f"{prefix}loss": objective / rows if rows else math.nan, **outputs}
+        for metric, counter in self.plan.metrics:
             logs[prefix + metric.name] = metric.result(sums(counter))
         return logs
 
     def keep(self) -> list[tuple[int, Any]]:
         """Return the counters, for `put_back`: a batch hook may evaluate in the middle of an epoch."""
-        counters = [*self.objective, *(counter for _, counter in self.metrics)]
+        counters = [*self.plan.objective, *(counter for _, counter in self.plan.metrics)]
         return [(counter, list(self.executor.sums(counter))) for counter in counters]
 
     def put_back(self, kept: list[tuple[int, Any]]) -> None:
@@ -124,7 +160,7 @@ class _Measures:
             self.executor.write(counter, sums)
 
 
-def _evaluate_rows(model: Sequential, rows: _Rows) -> None:
+def _evaluate_rows(model: Model, rows: _Rows) -> None:
     """Fill the counters with loss and metrics on these rows: one batch, cut into blocks by the executor."""
     executor = model.executor()
     executor.reset_counters()
@@ -135,7 +171,7 @@ def _evaluate_rows(model: Sequential, rows: _Rows) -> None:
 class _Epoch:
     """Runs the batches of one epoch, in one call, or in one per batch where a callback wants to see each."""
 
-    def __init__(self, model: Sequential, rows: _Rows, batch: int, shuffle: bool) -> None:
+    def __init__(self, model: Model, rows: _Rows, batch: int, shuffle: bool) -> None:
         self.model = model
         self.measures = _Measures(model)
         self.executor = self.measures.executor
@@ -180,12 +216,12 @@ class _Epoch:
 
 
 def fit(
-    model: Sequential, x: Any, y: Any, batch_size: int | None, epochs: int, verbose: int | str,
+    model: Model, x: Any, y: Any, batch_size: int | None, epochs: int, verbose: int | str,
     callbacks: Any, validation_split: float, validation_data: Any, shuffle: bool, class_weight: Any,
     sample_weight: Any, initial_epoch: int, validation_batch_size: int | None, validation_freq: int,
     restarts: int | None,
 ) -> History:  # fmt: skip
-    """Train; see `Sequential.fit`."""
+    """Train; see `Trainer.fit`."""
     from .history import History
 
     _require_compiled(model, "fit")
@@ -208,6 +244,7 @@ def fit(
         epoch = _Epoch(model, train, batch, shuffle)
         progress = Progress(verbose, epochs, train.n)
         watchers.set_params({"verbose": progress.verbose, "epochs": epochs, "steps": epoch.steps})
+
         def once() -> History:
             model.stop_training = False
             watchers.on_train_begin()
@@ -243,11 +280,11 @@ def fit(
 
 
 def _training_rows(
-    model: Sequential, x: Any, y: Any, sample_weight: Any, class_weight: Any, validation_split: float,
+    model: Model, x: Any, y: Any, sample_weight: Any, class_weight: Any, validation_split: float,
     validation_data: Any,
 ) -> tuple[_Rows, _Rows | None]:  # fmt: skip
     """Check everything, then bind what trains and what validates."""
-    rows, targets, weight = _checked(model, x, y, sample_weight, class_weight)
+    data = _checked(model, x, y, sample_weight, class_weight)
     if validation_data is not None:
         if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
             raise ValueError(
@@ -257,20 +294,14 @@ def _training_rows(
             )
         held_x, held_y, held_weight = (*validation_data, None)[:3]
         held = _checked(model, held_x, held_y, held_weight, what="validation ")
-        return _Rows(model, rows, targets, weight), _Rows(model, *held)
+        return _Rows(model, data), _Rows(model, held)
     if validation_split == 0:
-        return _Rows(model, rows, targets, weight), None
-    assert model.loss is not None
-    n = split_validation(len(rows), validation_split, targets, model.loss)
-    held_weight = None
-    if sample_weight is not None:  # class weights are for training only
-        held_weight = fold_weights(targets, model.loss, model._shapes()[1], sample_weight, None)
-        assert held_weight is not None
-        held_weight = held_weight[n:]
-    return (
-        _Rows(model, rows[:n], targets[:n], None if weight is None else weight[:n]),
-        _Rows(model, rows[n:], targets[n:], held_weight),
-    )
+        return _Rows(model, data), None
+    n = split_validation(data.n, validation_split, data.targets, [t for t in model.terms if t.measured])
+    held = data.part(slice(n, None))
+    if class_weight is not None:  # it is for training only
+        held.weights = _checked(model, x, y, sample_weight).part(slice(n, None)).weights
+    return _Rows(model, data.part(slice(n))), _Rows(model, held)
 
 
 def _train_epoch(epoch: _Epoch, number: int, watchers: CallbackList, progress: Progress) -> Logs:
@@ -313,16 +344,16 @@ def _diverged(epoch: _Epoch, number: int, step: int, watchers: CallbackList, mea
 
 
 def evaluate(
-    model: Sequential, x: Any, y: Any, batch_size: int | None, verbose: int | str, sample_weight: Any,
+    model: Model, x: Any, y: Any, batch_size: int | None, verbose: int | str, sample_weight: Any,
     callbacks: Any, return_dict: bool,
 ) -> Any:  # fmt: skip
-    """Return loss and metrics; see `Sequential.evaluate`."""
+    """Return loss and metrics; see `Trainer.evaluate`."""
     _require_compiled(model, "evaluate")
     if batch_size is not None:
         _positive("batch_size", batch_size)
     watchers = CallbackList(callbacks, model=model)
     with model.gate:
-        rows = _Rows(model, *_checked(model, _build_for(model, x), y, sample_weight))
+        rows = _Rows(model, _checked(model, _build_for(model, x), y, sample_weight))
         measures = _Measures(model)
         kept = measures.keep()
         progress = Progress(verbose, None, rows.n, label="Evaluate")
@@ -349,13 +380,13 @@ def _returned(logs: Logs, return_dict: bool) -> Any:
 
 
 def train_on_batch(
-    model: Sequential, x: Any, y: Any, sample_weight: Any, class_weight: Mapping[int, float] | str | None,
+    model: Model, x: Any, y: Any, sample_weight: Any, class_weight: Mapping[int, float] | str | None,
     return_dict: bool,
 ) -> Any:  # fmt: skip
-    """Make one update; see `Sequential.train_on_batch`."""
+    """Make one update; see `Trainer.train_on_batch`."""
     _require_compiled(model, "train_on_batch")
     with model.gate:
-        rows = _Rows(model, *_checked(model, _build_for(model, x), y, sample_weight, class_weight))
+        rows = _Rows(model, _checked(model, _build_for(model, x), y, sample_weight, class_weight))
         _require_slopes(model)
         epoch = _Epoch(model, rows, rows.n, shuffle=False)
         epoch.begin()
@@ -367,37 +398,58 @@ def train_on_batch(
     return _returned(logs, return_dict)
 
 
-def predict(
-    model: Sequential, x: Any, batch_size: int | None, verbose: int | str, callbacks: Any
-) -> Array:
-    """Return outputs; see `Sequential.predict`."""
+def predict(model: Model, x: Any, batch_size: int | None, verbose: int | str, callbacks: Any) -> Any:
+    """Return outputs; see `Trainer.predict`."""
     if batch_size is not None:
         _positive("batch_size", batch_size)
-    rows = rows_of(_build_for(model, x), model._shapes()[0])
-    executor = model.executor()
+    x = _build_for(model, x)
+    inputs = inputs_of(x, model.input_names, [t.row_shape for t in model.inputs], "x")
     watchers = CallbackList(callbacks, model=model)
-    progress = Progress(verbose, None, len(rows), label="Predict")
+    progress = Progress(verbose, None, len(inputs[0]), label="Predict")
     try:
         watchers.on_predict_begin()
         watchers.on_predict_batch_begin(0)
-        threads = runtime.threads_for(executor.flops(False) * len(rows), single_call=True)
-        outputs: list[Array] = executor.predict([rows], threads)
+        outputs = _outputs(model, inputs)
         watchers.on_predict_batch_end(0)
         watchers.on_predict_end()
     finally:
         progress.close()
-    return outputs[0].reshape(len(rows), *model._shapes()[1])
+    return outputs if len(outputs) > 1 else outputs[0]
 
 
-def call(model: Sequential, x: Any) -> Array:
-    """Return outputs for rows or a single row; see `Sequential.__call__`."""
-    shape = model._shapes()[0]
-    array = array_of(x, "x")
-    if array.shape == shape:
-        output: Array = model.executor().predict([array[np.newaxis]], 1)[0][0]
-        return output.reshape(model._shapes()[1])
-    rows = rows_of(array, shape)
-    executor = model.executor()
-    threads = runtime.threads_for(executor.flops(False) * len(rows), single_call=True)
-    outputs: list[Array] = executor.predict([rows], threads)
-    return outputs[0].reshape(len(rows), *model._shapes()[1])
+def _outputs(model: Model, inputs: list[Array]) -> list[Array]:
+    executor, rows = model.executor(), len(inputs[0])
+    threads = runtime.threads_for(executor.flops(False) * rows, single_call=True)
+    outputs = executor.predict(inputs, threads)
+    return [out.reshape(rows, *t.row_shape) for out, t in zip(outputs, model.outputs)]
+
+
+def call(model: Model, x: Any) -> Any:
+    """Return outputs for rows, a single row or tensors; see `Trainer.call`."""
+    if isinstance(x, Tensor) or (isinstance(x, (list, tuple)) and any(isinstance(t, Tensor) for t in x)):
+        return _applied(model, x)
+    shapes = [t.row_shape for t in model.inputs]
+    arrays = [array_of(entry, "x") for entry in per_entry(x, model.input_names, "x")]
+    single = all(array.shape == shape for array, shape in zip(arrays, shapes))
+    if single:
+        arrays = [array[np.newaxis] for array in arrays]
+    outputs = _outputs(model, inputs_of(arrays[0] if len(arrays) == 1 else arrays, model.input_names, shapes, "x"))
+    if single:
+        outputs = [output[0] for output in outputs]
+    return outputs if len(outputs) > 1 else outputs[0]
+
+
+def _applied(model: Model, x: Any) -> Any:
+    """Call the model's layers on tensors: it becomes part of another graph."""
+    tensors = list(x) if isinstance(x, (list, tuple)) else [x]
+    if not model.built:
+        model.build(tensors[0].row_shape)
+    if len(tensors) != len(model.inputs) or not all(isinstance(t, Tensor) for t in tensors):
+        raise ValueError(f"model {model.name!r} takes {len(model.inputs)} tensors, received {x!r}.")
+    for tensor, expected in zip(tensors, model.inputs):
+        if tensor.row_shape != expected.row_shape:
+            raise ValueError(
+                f"model {model.name!r} takes rows of shape {expected.row_shape}, received {tensor.row_shape}."
+            )
+    outputs = model.require_graph().replay(dict(zip(model.inputs, tensors)))
+    return outputs if len(outputs) > 1 else outputs[0]

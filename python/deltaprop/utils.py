@@ -1,8 +1,8 @@
-"""Keras's public helpers (`set_random_seed`, `to_categorical`), and the one way names are looked up."""
+"""Keras's public helpers (`set_random_seed`, `to_categorical`), and the one way names are looked up and made."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -27,6 +27,15 @@ def choose(what: str, name: object, known: Mapping[str, Value]) -> Value:
     near = difflib.get_close_matches(name.lower(), known, n=3)
     hint = f"Did you mean {' or '.join(repr(n) for n in near)}? " if near else ""
     raise ValueError(f"unknown {what} {name!r}. {hint}Known: {', '.join(sorted(known))}.")
+
+
+def unique_name(stem: str, taken: Collection[Any]) -> str:
+    """stem, stem_1, stem_2, ..."""
+    name, n = stem, 0
+    while name in taken:
+        n += 1
+        name = f"{stem}_{n}"
+    return name
 
 
 class _Seeds:

@@ -52,9 +52,9 @@ inline Plan make_plan(const Shape& s) {
   op(Kind::dense, 0, {d, w2, b2}, {z}, {});
   op(Kind::softmax, 0, {z}, {p}, {});
   end_of_span(Span::forward);
-  op(Kind::loss, static_cast<int>(Loss::softmax_sparse_categorical_crossentropy), {p, y, weight, z}, {value, dz}, {});
+  op(Kind::loss, static_cast<int>(Loss::softmax_sparse_categorical_crossentropy), {p, y, weight, z}, {value, dz}, {1});
   op(Kind::reduce, 0, {value, weight}, {loss}, {0});
-  op(Kind::loss, static_cast<int>(Loss::sparse_categorical_accuracy), {p, y}, {correct}, {});
+  op(Kind::loss, static_cast<int>(Loss::sparse_categorical_accuracy), {p, y}, {correct}, {1});
   op(Kind::reduce, 0, {correct}, {accuracy}, {0});
   end_of_span(Span::loss);
 

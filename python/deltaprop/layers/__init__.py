@@ -4,14 +4,18 @@ from ..utils import choose
 from .activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from .base import Input, InputLayer, Layer, Shape, assign_all, checked_shape
 from .core import Dense, Flatten
+from .merge import Add, Average, Concatenate, Multiply, Subtract
 from .noise import AlphaDropout, Dropout, GaussianDropout, GaussianNoise
 from .normalization import BatchNormalization, LayerNormalization, Normalization, RMSNormalization
 
 __all__ = [
     "ELU",
     "Activation",
+    "Add",
     "AlphaDropout",
+    "Average",
     "BatchNormalization",
+    "Concatenate",
     "Dense",
     "Dropout",
     "Flatten",
@@ -22,20 +26,23 @@ __all__ = [
     "Layer",
     "LayerNormalization",
     "LeakyReLU",
+    "Multiply",
     "Normalization",
     "PReLU",
     "RMSNormalization",
     "ReLU",
     "Shape",
     "Softmax",
+    "Subtract",
     "assign_all",
     "checked_shape",
     "get_layer_class",
 ]
 
 _CLASSES: tuple[type[Layer], ...] = (
-    Activation, AlphaDropout, BatchNormalization, Dense, Dropout, ELU, Flatten, GaussianDropout, GaussianNoise,
-    InputLayer, LayerNormalization, LeakyReLU, Normalization, PReLU, ReLU, RMSNormalization, Softmax,
+    Activation, Add, AlphaDropout, Average, BatchNormalization, Concatenate, Dense, Dropout, ELU, Flatten,
+    GaussianDropout, GaussianNoise, InputLayer, LayerNormalization, LeakyReLU, Multiply, Normalization, PReLU, ReLU,
+    RMSNormalization, Softmax, Subtract,
 )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import math
 from numbers import Real
 from typing import Any
 
+from ..graph import Tensor
 from ..regularizers import L1L2
 from ..variable import Variable
 
@@ -44,6 +45,7 @@ class Layer:
     """
 
     base_name = "layer"
+    merges = False  # whether it is called on a list of tensors
 
     def __init__(
         self,
@@ -59,6 +61,8 @@ class Layer:
         if input_shape is not None and input_dim is not None:
             raise ValueError("give input_shape or input_dim, not both.")
         self.name = name
+        self.name_is_chosen = False  # by a model: then another model may choose again
+        self.calls: list[Tensor] = []  # what it returned when it was called
         self.trainable = bool(trainable)
         self.learning_rate_multiplier = learning_rate_multiplier
         self.declared_shape: Shape | None = None
@@ -69,6 +73,65 @@ class Layer:
         self.input_shape: Shape | None = None
         self.output_shape: Shape | None = None
         self.variables: list[Variable] = []
+
+    def __call__(self, inputs: Any) -> Tensor:
+        """Return what the layer will put out for a tensor, or for a list of tensors where it merges.
+
+        Parameters
+        ----------
+        inputs : Tensor or list of Tensor
+            From `dp.Input`, or from other layers. A layer that is called twice is shared: the same
+            variables work in both places.
+
+        Raises
+        ------
+        ValueError
+            If it is called on something else, or on rows of a shape that it cannot take.
+        """
+        tensors = tuple(inputs) if isinstance(inputs, (list, tuple)) else (inputs,)
+        if not all(isinstance(t, Tensor) for t in tensors):
+            raise ValueError(
+                f"a layer is called on dp.Input(...) or on what another layer returned, received "
+                f"{type(inputs).__name__}. To compute with numbers, put it in a model."
+            )
+        if not self.merges and len(tensors) != 1:
+            raise ValueError(
+                f"layer {self.name or self.base_name!r} takes one tensor, received {len(tensors)}; merge them "
+                f"with dp.layers.Concatenate, Add or Multiply."
+            )
+        shapes = tuple(t.row_shape for t in tensors)
+        shape: Any = shapes if self.merges else shapes[0]
+        self._check_sharing(shape)
+        tensor = Tensor(self, tensors, self.compute_output_shape(shape))
+        self.calls.append(tensor)
+        return tensor
+
+    def _check_sharing(self, shape: Any) -> None:
+        """Raise if the variables that it has, or will have, do not fit rows of that shape."""
+        first = self.input_shape
+        if first is None and self.calls:
+            first = self.calls[0].inputs[0].row_shape
+        if self.merges or first is None or self.variable_shapes(shape) == self.variable_shapes(first):
+            return
+        raise ValueError(
+            f"layer {self.name!r} was built for rows of shape {first} and cannot take rows of shape {shape}."
+        )
+
+    @property
+    def input(self) -> Any:
+        """The tensor that it was first called on, or the list of them."""
+        inputs = list(self._first_call().inputs)
+        return inputs if self.merges else inputs[0]
+
+    @property
+    def output(self) -> Tensor:
+        """The tensor that its first call returned."""
+        return self._first_call()
+
+    def _first_call(self) -> Tensor:
+        if not self.calls:
+            raise ValueError(f"layer {self.name!r} is in no model yet, and so has neither input nor output.")
+        return self.calls[0]
 
     @property
     def built(self) -> bool:
@@ -91,22 +154,23 @@ class Layer:
         """The variables that `fit` may change."""
         return [v for v in self.variables if v.trainable]
 
-    def build(self, input_shape: Shape, dtype: str, seed: int, stream: int) -> None:
+    def build(self, input_shape: Any, dtype: str, seed: int, stream: int) -> None:
         """Fix the shapes and create the variables.
 
         Parameters
         ----------
-        input_shape : tuple of int
-            Of one row.
+        input_shape : tuple of int, or a tuple of such
+            Of one row; of one row of each input where the layer merges.
         dtype : {"float32", "float64"}
         seed, stream : int
             The model's seed, and the number of the layer's first stream of random bits.
         """
         if self.built:
-            if input_shape != self.input_shape:
+            self._check_sharing(input_shape)
+            if any(v.dtype != dtype for v in self.variables):
                 raise ValueError(
-                    f"layer {self.name!r} was built for rows of shape {self.input_shape} and cannot "
-                    f"take rows of shape {input_shape}."
+                    f"layer {self.name!r} was built as {self.variables[0].dtype} and cannot be part of a model "
+                    f"of dtype {dtype}."
                 )
             return
         output_shape = self.compute_output_shape(input_shape)
@@ -116,9 +180,10 @@ class Layer:
         self.input_shape = input_shape
         self.output_shape = output_shape
 
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
+    def compute_output_shape(self, input_shape: Any) -> Shape:
         """Return the shape of one row of the output."""
-        return input_shape
+        shape: Shape = input_shape
+        return shape
 
     def variable_shapes(self, input_shape: Shape) -> dict[str, Shape]:
         """Return the shapes of the variables that `create_variables` makes, by name, in order."""
@@ -172,12 +237,20 @@ def assign_all(variables: list[Variable], arrays: Any, what: str) -> None:
 
 
 class InputLayer(Layer):
-    """The shape of one row of the input, as the first entry of a `Sequential`."""
+    """Where rows of a given shape enter a model."""
 
     base_name = "input_layer"
 
     def __init__(self, shape: Any, name: str | None = None) -> None:
         super().__init__(name=name, input_shape=shape)
+        self.input_shape = self.output_shape = self.declared_shape
+
+    def tensor(self) -> Tensor:
+        """Return what it puts out: the same tensor each time."""
+        if not self.calls:
+            assert self.declared_shape is not None
+            self.calls.append(Tensor(self, (), self.declared_shape))
+        return self.calls[0]
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""
@@ -185,20 +258,26 @@ class InputLayer(Layer):
         return {"shape": list(self.declared_shape), "name": self.name}
 
 
-def Input(shape: Any, name: str | None = None) -> InputLayer:  # noqa: N802  # Keras's spelling
-    """Declare the shape of one row of the input.
+def Input(shape: Any, name: str | None = None) -> Tensor:  # noqa: N802  # Keras's spelling
+    """Declare the shape of one row of an input: the first entry of a `Sequential`, or where a graph begins.
 
     Parameters
     ----------
     shape : tuple of int
         Without the batch axis, such as ``(784,)`` or ``(28, 28)``.
     name : str, optional
+        By which `fit` and `predict` find its data in a dict.
+
+    Returns
+    -------
+    Tensor
 
     Examples
     --------
     >>> import deltaprop as dp
-    >>> model = dp.Sequential([dp.Input(shape=(4,)), dp.layers.Dense(3)])
-    >>> model.output_shape
+    >>> x = dp.Input(shape=(4,))
+    >>> y = dp.layers.Dense(3)(x)
+    >>> dp.Model(x, y).output_shape
     (None, 3)
     """
-    return InputLayer(shape, name)
+    return InputLayer(shape, name).tensor()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..utils import choose
 from .base import Loss
 from .errors import (
@@ -15,6 +17,7 @@ from .errors import (
     MeanSquaredLogarithmicError,
     Quantile,
 )
+from .function import FunctionLoss
 from .likelihoods import (
     BinaryCrossentropy,
     BinaryFocalCrossentropy,
@@ -34,6 +37,7 @@ __all__ = [
     "CategoricalFocalCrossentropy",
     "CategoricalHinge",
     "CosineSimilarity",
+    "FunctionLoss",
     "GaussianNLL",
     "HalfSquaredError",
     "Hinge",
@@ -79,8 +83,8 @@ LOSSES: dict[str, type[Loss]] = {
 }
 
 
-def get(identifier: str | Loss) -> Loss:
-    """Return the loss that a name or an instance stands for.
+def get(identifier: Any) -> Loss:
+    """Return the loss that a name, an instance or a function stands for.
 
     Raises
     ------
@@ -89,4 +93,6 @@ def get(identifier: str | Loss) -> Loss:
     """
     if isinstance(identifier, Loss):
         return identifier
+    if callable(identifier) and not isinstance(identifier, type):
+        return FunctionLoss(identifier)
     return choose("loss", identifier, LOSSES)()

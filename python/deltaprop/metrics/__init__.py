@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .. import losses
 from ..utils import choose
 from .accuracy import (
@@ -14,6 +16,7 @@ from .accuracy import (
 )
 from .base import LossMetric, Metric
 from .confusion import AUC, ConfusionMatrix, F1Score, Precision, Recall
+from .function import FunctionMetric
 from .regression import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
@@ -44,6 +47,7 @@ __all__ = [
     "ConfusionMatrix",
     "CosineSimilarity",
     "F1Score",
+    "FunctionMetric",
     "Hinge",
     "KLDivergence",
     "LogCoshError",
@@ -144,12 +148,14 @@ METRICS: dict[str, type[Metric]] = {
 }
 
 
-def get(identifier: str | Metric | losses.Loss) -> Metric:
-    """Return the metric that a name, a metric or a loss stands for; a name is also the key in logs."""
+def get(identifier: Any) -> Metric:
+    """Return the metric that a name, a metric, a loss or a function stands for; a name is also the key in logs."""
     if isinstance(identifier, Metric):
         return identifier
     if isinstance(identifier, losses.Loss):
         return LossMetric(identifier)
-    if identifier in losses.LOSSES and identifier not in METRICS:
+    if callable(identifier) and not isinstance(identifier, type):
+        return FunctionMetric(identifier)
+    if isinstance(identifier, str) and identifier in losses.LOSSES and identifier not in METRICS:
         return LossMetric(losses.get(identifier), identifier)
     return choose("metric", identifier, METRICS)(name=identifier)
