@@ -57,7 +57,7 @@ void batch_norm_grad(const deltaprop::BatchNormGrad<T>& b) {
 template <class T>
 void standardize(const deltaprop::Standardize<T>& s) {
   const Vec<T> epsilon = broadcast(static_cast<T>(s.epsilon)), floor = broadcast(static_cast<T>(s.floor));
-  for (size_t j = 0; j < s.n; j += kLanes<T>) {
+  for (size_t j = 0; j < to_units<T>(s.n); j += kLanes<T>) {
     const Mask<T> valid = before<T>(j, s.n);
     const Vec<T> deviation = sqrt(max(load(s.variance + j) + epsilon, floor));
     const Vec<T> mean = s.mean ? load(s.mean + j) : Vec<T>{};
