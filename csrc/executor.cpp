@@ -149,9 +149,17 @@ PassResult Executor<T>::run(const Pass& pass) {
   } else {
     run_steps(choice_.best(pass.threads), pass.first_step, pass.last_step);
   }
+  if (pass.batch == 1 || pass.samples % pass.batch == 1) refresh_mirrors();
   // A finite loss can still have had a gradient that was not: no later batch of this pass would tell.
   if (pass.update && !parameters_are_finite()) diverged = true;
   return {diverged ? Outcome::diverged : stop ? Outcome::stopped : Outcome::finished, steps - pass.first_step};
+}
+
+// After updates of a single row, which leave some of them as they were.
+template <class T>
+void Executor<T>::refresh_mirrors() const {
+  for (size_t b = 0; b < plan_.buffers.size(); ++b)
+    if (plan_.buffers[b].role == Role::parameter) training_.variables[b]->refresh_mirror();
 }
 
 template <class T>
@@ -321,6 +329,7 @@ void Executor<T>::step(size_t first, size_t last, unsigned threads, size_t repea
         execute(i, training_, position_, team);
       }
   });
+  if (position_.batch_rows == 1) refresh_mirrors();
 }
 
 template class Executor<float>;

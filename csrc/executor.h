@@ -77,6 +77,7 @@ class Executor {
   std::unique_ptr<Workspace<T>> take_workspace();
   void give_back(std::unique_ptr<Workspace<T>> work);
   void gather_block(const Pass& pass, size_t start, size_t rows, const Team& team);
+  void refresh_mirrors() const;
   bool parameters_are_finite() const;
   void predict_block(Workspace<T>& work, const std::vector<Source>& inputs, size_t from, size_t to,
                      const std::vector<T*>& outputs) const;

@@ -140,11 +140,22 @@ def test_bits_do_not_depend_on_threads(name: str, dtype: str, fused: bool, run: 
         assert differing(run(name, dtype, threads, fused=fused), alone) == []
 
 
+@pytest.mark.parametrize("batch", [1, 1500])
 @pytest.mark.parametrize("name", ["relu-sparse-adam", "regularised-mae-clipnorm", "batch-norm", "noise"])
-def test_bits_of_long_batches_do_not_depend_on_threads(name: str, dtype: str, run: Callable[..., Any]) -> None:
-    alone = run(name, dtype, 1, batch=1500)
+def test_bits_of_single_rows_and_long_batches_do_not_depend_on_threads(
+    name: str, batch: int, dtype: str, run: Callable[..., Any]
+) -> None:
+    alone = run(name, dtype, 1, batch=batch)
     for threads in (2, 3):
-        assert differing(run(name, dtype, threads, batch=1500), alone) == []
+        assert differing(run(name, dtype, threads, batch=batch), alone) == []
+
+
+@pytest.mark.skipif(len(WITH_FMA) < 2, reason="needs two ISA levels with FMA")
+@pytest.mark.parametrize("name", ["relu-sparse-adam", "tanh-mse-momentum", "noise"])
+def test_bits_of_single_rows_do_not_depend_on_the_isa_level(name: str, dtype: str, run: Callable[..., Any]) -> None:
+    best = run(name, dtype, isa=WITH_FMA[0], batch=1)
+    for level in WITH_FMA[1:]:
+        assert differing(run(name, dtype, isa=level, batch=1), best) == []
 
 
 @pytest.mark.skipif(len(WITH_FMA) < 2, reason="needs two ISA levels with FMA")

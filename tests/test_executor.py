@@ -533,21 +533,25 @@ def trained(
 
 
 # What is compared here is the loop: what operations pass to each other, and batches that are short or long.
+DEEP = ["relu-softmax-sparse", "tanh-mse", "regularised"]
 EPOCHS = [
-    *(pytest.param(name, "momentum", id=name) for name in NETWORKS),
-    *(pytest.param("regularised", name, id=name) for name in OPTIMIZERS),
+    *(pytest.param(name, "momentum", 90, 32, id=name) for name in NETWORKS),  # the last batch is short
+    *(pytest.param("regularised", name, 90, 32, id=name) for name in OPTIMIZERS),
+    *(pytest.param(name, "rmsprop", 9, 1, id=f"{name}-single-rows") for name in DEEP),
+    *(pytest.param(name, "rmsprop", 33, 32, id=f"{name}-last-row-alone") for name in DEEP),
 ]
 
 
-@pytest.mark.parametrize(("name", "optimizer"), EPOCHS)
+@pytest.mark.parametrize(("name", "optimizer", "rows", "batch"), EPOCHS)
 def test_epochs_equal_the_reference(
-    name: str, optimizer: str, dtype: str, targets_for: Any, assert_close: Any, rng: np.random.Generator
-) -> None:
+    name: str, optimizer: str, rows: int, batch: int, dtype: str, targets_for: Any, assert_close: Any,
+    rng: np.random.Generator,
+) -> None:  # fmt: skip
     network = NETWORKS[name]()
-    network.rows = 90  # the last batch is short
+    network.rows = rows
     data = batch_for(network, network.model(dtype, sgd()), rng, targets_for)
     results = [
-        trained(NETWORKS[name](), dtype, OPTIMIZERS[optimizer](), data, eager, batch=32) for eager in (False, True)
+        trained(NETWORKS[name](), dtype, OPTIMIZERS[optimizer](), data, eager, batch) for eager in (False, True)
     ]
     (core, curves), (reference, expected) = results
     assert curves.keys() == expected.keys()

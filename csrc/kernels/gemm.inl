@@ -141,41 +141,21 @@ void outer_product(const deltaprop::OuterProduct<T>& p) {
   run_tiles<T>(OuterProductTile<T>{p}, p.width, p.depth);
 }
 
-template <class T>
-void narrow_product(const deltaprop::NarrowProduct<T>& p) {
-  const size_t whole = p.depth / kLanes<T> * kLanes<T>;
-  for (size_t r = 0; r < p.rows; ++r) {
-    const T* x = p.x + r * p.x_stride;
-    T* y = p.y + r * p.y_stride;
-    for (size_t j = 0; j < kUnit<T>; ++j) y[j] = 0;
-    for (size_t i = 0; i < p.n; ++i) {
-      Lanes16<T> sum(0);
-      for (size_t panel = 0, first = 0; panel < p.panels.count; ++panel) {
-        const size_t width = p.panels.width(panel);
-        const T* w = p.w + p.n * first + i * width;
-        for (size_t j = 0; j < width && first + j < whole; j += kLanes<T>)
-          sum.add_product(first + j, load(x + first + j), load(w + j));
-        first += width;
-        if (first < p.depth || whole == p.depth) continue;
-        // The last register of x: what lies behind the row is not read as a number.
-        Vec<T> rest{};
-        for (size_t j = whole; j < p.depth; ++j) rest[j - whole] = x[j];
-        sum.add_product(whole, rest, load(w + (whole - (first - width))));
-      }
-      const T z = sum.sum()[0] + (p.bias ? p.bias[i] : T{0});
-      y[i] = p.relu && z < 0 ? T{0} : z;
-    }
-  }
+// g += the sum of the rows of dy, in row order: a chain of additions per column, several columns at a time.
+template <class T, size_t V>
+inline void add_columns(const T* dy, size_t dy_stride, size_t rows, T* g, bool accumulate) {
+  Vec<T> sum[V];
+  unroll<V>([&](auto v) { sum[v] = accumulate ? load(g + v * kLanes<T>) : Vec<T>{}; });
+  for (size_t r = 0; r < rows; ++r)
+    unroll<V>([&](auto v) { sum[v] = sum[v] + load(dy + r * dy_stride + v * kLanes<T>); });
+  unroll<V>([&](auto v) { store(g + v * kLanes<T>, sum[v]); });
 }
 
-// g += the sum of the rows of dy, in row order.
 template <class T>
 void add_rows(const T* dy, size_t dy_stride, size_t rows, size_t n, T* g, bool accumulate) {
-  for (size_t j = 0; j < n; j += kLanes<T>) {
-    Vec<T> sum = accumulate ? load(g + j) : Vec<T>{};
-    for (size_t r = 0; r < rows; ++r) sum = sum + load(dy + r * dy_stride + j);
-    store(g + j, sum);
-  }
+  size_t j = 0;
+  for (; j + 4 * kLanes<T> <= n; j += 4 * kLanes<T>) add_columns<T, 4>(dy + j, dy_stride, rows, g + j, accumulate);
+  for (; j < n; j += kLanes<T>) add_columns<T, 1>(dy + j, dy_stride, rows, g + j, accumulate);
 }
 
 // z + b
@@ -199,6 +179,118 @@ inline void transpose_block(Vec<T> (&rows)[kLanes<T>]) {
       if (!(i & kSize)) swap_blocks<T, kSize>(rows[i], rows[i + kSize], MakeIndices<kLanes<T>>{});
     transpose_block<T, 2 * kSize>(rows);
   }
+}
+
+// Products of R rows with one vector, summed in the order of Lanes16: the row of each is folded together with those of
+// the others, so that a shuffle serves two of them.
+template <class T, size_t R>
+class RowSums {
+ public:
+  // The products of one unit of columns; row i of them is at rows + i * stride.
+  void add(size_t column, const T* rows, size_t stride, const T* one) {
+    if (kVectors < kParts && column / kUnit<T> % 2) return add<kParts - kVectors>(rows, stride, one);
+    add<0>(rows, stride, one);
+  }
+
+  // Lane i has the sum of row i.
+  Vec<T> sums() {
+    for (size_t half = kParts / 2; half > 0; half /= 2)
+      for (size_t p = 0; p < half; ++p) unroll<R>([&](auto i) { part_[i][p] = part_[i][p] + part_[i][p + half]; });
+    return fold<kLanes<T> / 2>();
+  }
+
+ private:
+  static constexpr size_t kParts = Lanes16<T>::kCount, kVectors = kUnit<T> / kLanes<T>;
+
+  template <size_t kFirst>
+  void add(const T* rows, size_t stride, const T* one) {
+    unroll<kVectors>([&](auto v) {
+      const Vec<T> b = load(one + v * kLanes<T>);
+      unroll<R>([&](auto i) {
+        Vec<T>& sum = part_[i][kFirst + v];
+        sum = fma(load(rows + i * stride + v * kLanes<T>), b, sum);
+      });
+    });
+  }
+
+  template <size_t kDistance>
+  Vec<T> fold() {
+    if constexpr (kDistance == 0) {
+      return part_[0][0];
+    } else if constexpr (kDistance >= R) {
+      unroll<R>(
+          [&](auto i) { part_[i][0] = part_[i][0] + exchange<T, kDistance>(part_[i][0], MakeIndices<kLanes<T>>{}); });
+      return fold<kDistance / 2>();
+    } else {
+      unroll<kDistance>([&](auto i) {
+        Vec<T>&a = part_[i][0], &b = part_[i + kDistance][0];
+        swap_blocks<T, kDistance>(a, b, MakeIndices<kLanes<T>>{});
+        a = a + b;
+      });
+      return fold<kDistance / 2>();
+    }
+  }
+
+  Vec<T> part_[R][kParts] = {};
+};
+
+// As many as there are registers for.
+template <class T>
+constexpr size_t kSummedRows = kLanes<T> > Lanes16<T>::kCount ? kLanes<T> / Lanes16<T>::kCount : 1;
+
+// R outputs side by side in rows r, r + 1, ... of x, or, for a single row, in columns i, i + 1, ...
+template <class T, size_t R, bool kColumns>
+inline Vec<T> row_sums(const deltaprop::NarrowProduct<T>& p, size_t r, size_t i) {
+  RowSums<T, R> sums;
+  for (size_t panel = 0, first = 0; panel < p.panels.count; first += p.panels.width(panel++)) {
+    const size_t width = p.panels.width(panel), left = p.depth - first;
+    const size_t whole = left < width ? left / kUnit<T> * kUnit<T> : width;
+    const T* x = p.x + r * p.x_stride + first;
+    const T* w = p.w + p.n * first + i * width;
+    for (size_t j = 0; j < whole; j += kUnit<T>)
+      kColumns ? sums.add(first + j, w + j, width, x + j) : sums.add(first + j, x + j, p.x_stride, w + j);
+    if (whole == width || whole == left) continue;
+    // The last unit of x: what lies behind the row is not read as a number.
+    constexpr size_t kRows = kColumns ? 1 : R;
+    T rest[kRows][kUnit<T>] = {};
+    for (size_t row = 0; row < kRows; ++row)
+      for (size_t j = whole; j < left; ++j) rest[row][j - whole] = x[row * p.x_stride + j];
+    kColumns ? sums.add(first + whole, w + whole, width, rest[0])
+             : sums.add(first + whole, rest[0], kUnit<T>, w + whole);
+  }
+  return sums.sums();
+}
+
+// f(Constant<R>, at) for [from, to), R at a time as long as they last, then one by one.
+template <size_t R, class F>
+inline void each_group(size_t from, size_t to, const F& f) {
+  for (; from + R <= to; from += R) f(Constant<R>{}, from);
+  for (; from < to; ++from) f(Constant<1>{}, from);
+}
+
+template <class T>
+void narrow_product(const deltaprop::NarrowProduct<T>& p) {
+  const auto finish = [&](T* y, T sum, size_t i) {
+    const T z = sum + (p.bias ? p.bias[i] : T{0});
+    *y = p.relu && z < 0 ? T{0} : z;
+  };
+  each_group<kSummedRows<T>>(0, p.rows, [&](auto rows, size_t r) {
+    T* const y = p.y + r * p.y_stride;
+    for (size_t row = 0; row < rows; ++row)
+      for (size_t j = 0; j < kUnit<T>; ++j) y[row * p.y_stride + j] = 0;
+    for (size_t i = 0; i < p.n; ++i) {
+      const Vec<T> sums = row_sums<T, rows, false>(p, r, i);
+      for (size_t row = 0; row < rows; ++row) finish(y + row * p.y_stride + i, sums[row], i);
+    }
+  });
+}
+
+template <class T>
+void row_product(const deltaprop::NarrowProduct<T>& p, size_t from, size_t to) {
+  each_group<kSummedRows<T>>(from, to, [&](auto columns, size_t i) {
+    const Vec<T> sums = row_sums<T, columns, true>(p, 0, i);
+    for (size_t j = 0; j < columns; ++j) p.y[i + j] = p.bias ? sums[j] + p.bias[i + j] : sums[j];
+  });
 }
 
 // t = w' for a (rows, n) piece of a panel, in square blocks of registers; what is left at the edges goes one by one.

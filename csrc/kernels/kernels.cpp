@@ -55,6 +55,7 @@ constexpr deltaprop::Kernels<T> table() {
       kOuterRows,
       product<T>,
       narrow_product<T>,
+      row_product<T>,
       outer_product<T>,
       add_bias<T>,
       combine<T>,

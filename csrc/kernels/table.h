@@ -131,7 +131,8 @@ struct OuterProduct {
   bool accumulate;  // continue the sums that g holds
 };
 
-// y = x w + bias for one or two outputs: each a row reduction over x, because a panel would be mostly padding.
+// y = x w + bias with each output a row reduction over x: for one or two outputs, because a panel would be mostly
+// padding, and for the input gradient of a single row, which so needs no transposed copy of the weights.
 template <class T>
 struct NarrowProduct {
   const T* x;     // (rows, depth)
@@ -281,6 +282,8 @@ struct Kernels {
 
   void (*product)(const Product<T>&);
   void (*narrow_product)(const NarrowProduct<T>&);
+  // The same for the outputs [from, to) of one row, any number of them, without function and padding.
+  void (*row_product)(const NarrowProduct<T>&, size_t from, size_t to);
   void (*outer_product)(const OuterProduct<T>&);
   void (*add_bias)(const T* z, const T* bias, T* y, size_t n);
   void (*combine)(const T* x, T c, T* y, size_t n, bool add);  // y = c x, or y += c x

@@ -123,9 +123,27 @@ void bias_grad(const Case<T>& c) {
   sum_rows(c, c.out(0), c.in(0));
 }
 
+// Columns [from, to) of the input gradient of a single row, which reads w itself: its transposed copy would have to be
+// refreshed in every step.
+template <class T>
+void single_row_grad_x(const Case<T>& c, const Packed<T>& w, size_t from, size_t to) {
+  NarrowProduct<T> product{};
+  product.x = c.row(c.in(0), 0);
+  product.w = w.data;
+  product.y = c.row(c.out(0), 0);
+  product.bias = c.op.accumulate ? product.y : nullptr;
+  product.rows = 1;
+  product.depth = w.columns;
+  product.n = w.depth;
+  product.panels = w.panels;
+  c.kernels.row_product(product, from, to);
+}
+
 template <class T>
 void dense_grad_x(const Case<T>& c) {
-  const Packed<T>& w = c.variable(c.in(1)).backward();
+  const Variable<T>& variable = c.variable(c.in(1));
+  const Packed<T>& w = variable.backward();
+  const bool copied = c.at.batch_rows > 1 || variable.transposed();
   const auto function = static_cast<Activation>(c.op.function);
   const auto grad = c.kernels.activation[size(function)].grad;
   each_product_rows(w.panels.count, c.at.rows, c.kernels.tile_rows, c.team, [&](size_t p, size_t from, size_t to) {
@@ -144,8 +162,11 @@ void dense_grad_x(const Case<T>& c) {
       product.mask = c.row(c.in(2), from) + column;
       product.mask_stride = c.place(c.in(2)).stride;
     }
-    c.kernels.product(product);
-    if (function == Activation::linear || function == Activation::relu) return;
+    if (copied)
+      c.kernels.product(product);
+    else
+      single_row_grad_x(c, variable.main(), column, column + w.valid(p));
+    if (function == Activation::linear || (function == Activation::relu && copied)) return;
     for (size_t r = from; r < to; ++r) {
       T* dx = c.row(c.out(0), r) + column;
       grad(dx, c.row(c.in(2), r) + column, dx, product.width, static_cast<T>(c.op.constant()));

@@ -77,7 +77,8 @@ void single_row_update(const Case<T>& c, const Variable<T>& w) {
     alignas(64) T padded_with_zeros[kWidestPanelBytes / sizeof(T)] = {};
     if (main.valid(p) < width) u.dy = std::copy_n(u.dy, main.valid(p), padded_with_zeros) - main.valid(p);
     c.kernels.update[static_cast<size_t>(c.op.function)](u);
-    if (w.has_mirror()) w.refresh_mirror(p, from, to);
+    // Else only input gradients of more than one row read it: the executor refreshes it when the run is over.
+    if (w.transposed() && w.has_mirror()) w.refresh_mirror(p, from, to);
   });
 }
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..progress import message
-from .base import Callback, Logs, _BATCH_HOOKS, _own_hooks
+from .base import _BATCH_HOOKS, Callback, Logs, _own_hooks
 
 # Errors first: a "focal_accuracy_loss" is a loss.
 _LOWER_IS_BETTER = ("loss", "error", "mse", "mae", "mape", "msle", "entropy", "bce", "kld", "brier",
