@@ -51,3 +51,9 @@ def test_xor(tmp_path):
     output = run("xor.py", folder=tmp_path)
     assert [round(float(p)) for p in re.findall(r"= ([\d.]+)$", output, re.M)] == [0, 1, 1, 0]
     assert "backward" in output
+
+
+def test_two_outputs(tmp_path):
+    output = run("two_outputs.py", folder=tmp_path)
+    assert float(re.search(r"mean absolute error ([\d.]+)", output)[1]) < 0.3
+    assert accuracy(output) >= 95
