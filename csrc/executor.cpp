@@ -65,10 +65,10 @@ Executor<T>::Executor(Plan plan, std::vector<std::shared_ptr<Variable<T>>> varia
 template <class T>
 double Executor<T>::flops(bool training) const {
   double sum = 0;
-  for (const Op& op : plan_.ops) {
-    const bool forward = op.kind == Kind::dense;
+  for (size_t i = 0; i < (training ? plan_.ops.size() : plan_.end(Span::loss)); ++i) {
+    const Op& op = plan_.ops[i];
     const bool weights = op.kind == Kind::dense_grad_w || op.kind == Kind::dense_update;
-    if (!forward && !(training && (weights || op.kind == Kind::dense_grad_x))) continue;
+    if (op.kind != Kind::dense && op.kind != Kind::dense_grad_x && !weights) continue;
     const int matrix = weights ? op.out[0] : op.in[1];
     sum += 2.0 * static_cast<double>(plan_.buffers[static_cast<size_t>(matrix)].width());
   }

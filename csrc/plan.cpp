@@ -31,6 +31,9 @@ const char* const kKinds[] = {"dense",
                               "reduce",
                               "tally",
                               "penalty",
+                              "activity",
+                              "column_sum",
+                              "sparse_kl",
                               "activation_grad",
                               "softmax_grad",
                               "prelu_grad",
@@ -46,13 +49,19 @@ const char* const kKinds[] = {"dense",
                               "bias_grad",
                               "dense_grad_x",
                               "penalty_grad",
+                              "activity_grad",
+                              "sparse_kl_grad",
+                              "activation_curvature",
+                              "softmax_curvature",
                               "square_sum",
                               "clip_norm",
                               "clip_value",
                               "update",
                               "dense_update",
                               "bias_update",
-                              "ema"};
+                              "ema",
+                              "min_max_norm",
+                              "non_neg"};
 const char* const kActivations[] = {
     "linear", "relu", "sigmoid", "tanh", "step",      "sign", "leaky_relu", "relu6",    "hard_tanh",   "hard_sigmoid",
     "elu",    "selu", "celu",    "gelu", "gelu_tanh", "silu", "softplus",   "softsign", "exponential", "mish",
@@ -138,6 +147,9 @@ Signature signature(Kind kind) {
     case Kind::reduce: return {"vw?", "c", 1};
     case Kind::tally: return {"rtw?", "c", 0};
     case Kind::penalty: return {"p", "c", 2};
+    case Kind::activity: return {"r", "v", 2};
+    case Kind::column_sum: return {"r", "u", 0};
+    case Kind::sparse_kl: return {"u", "uc", 2};
     case Kind::prelu: return {"rp", "r", 0};
     case Kind::prelu_grad: return {"rrp", "r", 0};
     case Kind::prelu_grad_alpha: return {"rr", "g", 0};
@@ -154,6 +166,10 @@ Signature signature(Kind kind) {
     case Kind::bias_grad: return {"r", "g", 0};
     case Kind::dense_grad_x: return {"rpr?", "r", 0};
     case Kind::penalty_grad: return {"p", "g", 2};
+    case Kind::activity_grad: return {"r", "r", 2};
+    case Kind::sparse_kl_grad: return {"u", "r", 0};
+    case Kind::activation_curvature:
+    case Kind::softmax_curvature: return {"rrr", "r", 0};
     case Kind::square_sum: return {"g", "n", 0};
     case Kind::clip_norm: return {"gn*", "g", 1};
     case Kind::clip_value: return {"g", "g", 1};
@@ -161,6 +177,8 @@ Signature signature(Kind kind) {
     case Kind::dense_update: return {"rrp", "pgs*", 2};
     case Kind::bias_update: return {"rp", "pgs*", 2};
     case Kind::ema: return {"ps", "sp", 2};
+    case Kind::min_max_norm: return {"p", "p", 4};
+    case Kind::non_neg: return {"p", "p", 0};
     case Kind::count: break;
   }
   return {"", "", 0};
@@ -208,7 +226,8 @@ class OpCheck {
     const size_t constants = is_update() ? kKeeps[op_.function].constants : has_constant();
     check(op_.attributes.size() >= s.attributes + constants, "too few attributes");
     shapes();
-    const bool adds = op_.accumulate || op_.kind == Kind::penalty_grad;
+    const bool adds = op_.accumulate || op_.kind == Kind::penalty_grad || op_.kind == Kind::activation_curvature ||
+                      op_.kind == Kind::softmax_curvature;
     for (int b : op_.in) check(b < 0 || written[static_cast<size_t>(b)], "reads what was not written before");
     check(!adds || written[static_cast<size_t>(op_.out[0])], "adds to what was not written before");
     for (int b : op_.out)
@@ -327,7 +346,10 @@ class OpCheck {
       case Kind::host:
       case Kind::reduce:
       case Kind::penalty:
+      case Kind::activity:
       case Kind::square_sum: return;
+      case Kind::min_max_norm:
+      case Kind::non_neg: return check(in(0) == out(0), "constrains a variable into another");
       case Kind::clip_norm: return same_shape(in(0), out(0));
       case Kind::ema:
         check(in(0) == out(1) && in(1) == out(0), "an average that is not of its own parameter");

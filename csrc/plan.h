@@ -64,28 +64,37 @@ enum class Kind {
   reduce,            // value [weight] -> counter   attributes: 1 to divide by the weights, 0 by the rows
   tally,             // p y [weight] -> counter  attributes: see metrics.inl
   penalty,           // w -> counter            attributes: l1, l2
+  activity,          // a -> value              attributes: l1, l2
+  column_sum,        // a -> s                  the sum of the batch's rows
+  sparse_kl,         // s -> slope counter      attributes: rho, beta
   activation_grad,  // da s -> dz              s is a or z, as the function's derivative reads; attributes: the constant
   softmax_grad,     // dp p -> dz
   prelu_grad,       // da z alpha -> dz
-  prelu_grad_alpha,  // da z -> galpha
-  log_softmax_grad,  // da a -> dz
-  dropout_grad,      // dy mask -> dx           attributes: what kept gradients are divided by
-  noise_grad,        // dy noise -> dx
-  batch_norm_grad,   // dy y s -> dx
-  layer_norm_grad,   // dy y s -> dx            attributes: 1 if centred
-  standardize_grad,  // dy v -> dx              attributes: as forward
-  scale_grad,        // x dy -> gw              the gradient of scale_columns' w
-  dense_grad_w,      // x dz -> gw [gb]
-  bias_grad,         // dz -> gb
-  dense_grad_x,      // dz w [s] -> dx          dx = (dz w') function'(s); attributes: the constant
-  penalty_grad,      // w -> gw                 always added; attributes: l1, l2
-  square_sum,        // g -> s
-  clip_norm,         // g s ... -> g            g limit / max(limit, sqrt(sum s)); attributes: limit
-  clip_value,        // g -> g                  attributes: limit
-  update,            // w g -> w slots ...      attributes: decay, rate factor, the optimiser's constants
+  prelu_grad_alpha,      // da z -> galpha
+  log_softmax_grad,      // da a -> dz
+  dropout_grad,          // dy mask -> dx           attributes: what kept gradients are divided by
+  noise_grad,            // dy noise -> dx
+  batch_norm_grad,       // dy y s -> dx
+  layer_norm_grad,       // dy y s -> dx            attributes: 1 if centred
+  standardize_grad,      // dy v -> dx              attributes: as forward
+  scale_grad,            // x dy -> gw              the gradient of scale_columns' w
+  dense_grad_w,          // x dz -> gw [gb]
+  bias_grad,             // dz -> gb
+  dense_grad_x,          // dz w [s] -> dx          dx = (dz w') function'(s); attributes: the constant
+  penalty_grad,          // w -> gw                 always added; attributes: l1, l2
+  activity_grad,         // a -> da                 attributes: l1, l2
+  sparse_kl_grad,        // slope -> da
+  activation_curvature,  // da t s -> dz        always added: da t function''(s); attributes: the constant
+  softmax_curvature,     // dp t p -> dz           always added: the gradient by z of dp . J(z) t
+  square_sum,            // g -> s
+  clip_norm,             // g s ... -> g            g limit / max(limit, sqrt(sum s)); attributes: limit
+  clip_value,            // g -> g                  attributes: limit
+  update,                // w g -> w slots ...      attributes: decay, rate factor, the optimiser's constants
   dense_update,  // x dz w -> w g slots ... dense_grad_w and update in one; g holds sums between blocks of a long batch
   bias_update,   // dz b -> b g slots ...   bias_grad and update in one
   ema,           // w average -> average w  attributes: momentum; steps between overwrites of w by it, 0 for none
+  min_max_norm,  // w -> w                  attributes: min, max, rate, axis: 0 down the inputs, 1 across, -1 both
+  non_neg,       // w -> w
   count
 };
 
@@ -118,7 +127,7 @@ struct Plan {
            kind == Kind::gaussian_dropout;
   }
   // Whether training needs the whole batch before the gradient of any of its rows: no blocks then.
-  static bool batch_wide(Kind kind) { return kind == Kind::batch_norm; }
+  static bool batch_wide(Kind kind) { return kind == Kind::batch_norm || kind == Kind::sparse_kl; }
 
   size_t begin(Span s) const { return span[static_cast<size_t>(s)]; }
   size_t end(Span s) const { return span[static_cast<size_t>(s) + 1]; }

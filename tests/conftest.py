@@ -102,7 +102,7 @@ def plan_of() -> Callable[..., Plan]:
     """Return the lowering of a compiled model: (model, fused)."""
 
     def build(model: dp.Model, fused: bool) -> Plan:
-        plan = lower(model.require_graph(), model.terms, model.optimizer)
+        plan = lower(model.require_graph(), model.terms, model.optimizer, model.regularizers)
         return fuse(plan) if fused else plan
 
     return build

@@ -39,6 +39,15 @@ CASES: dict[str, Callable[[], tuple[list[Any], Any, Any]]] = {
         [Dense(70, "relu", kernel_regularizer="l1_l2"), Dense(3, kernel_regularizer="l2")], "mae",
         dp.optimizers.Adam(amsgrad=True, global_clipnorm=0.1, weight_decay=0.01),
     ),
+    "constrained-activity": lambda: (
+        [
+            Dense(150, "tanh", activity_regularizer="l1_l2", kernel_constraint="max_norm", bias_constraint="non_neg"),
+            Dense(70, "sigmoid", activity_regularizer="sparse_kl", kernel_constraint=dp.constraints.UnitNorm(axis=1)),
+            Dense(3, kernel_constraint=dp.constraints.UnitNorm(), bias_constraint="unit_norm"),
+            Dense(2, kernel_constraint=dp.constraints.MaxNorm(0.5, axis=(0, 1))),
+        ],
+        "mse", "adam",
+    ),
     "half-squared-sigmoid-centered": lambda: (
         [Dense(20, "tanh"), Dropout(0.1), Dense(2, "sigmoid")], "half_squared_error",
         dp.optimizers.RMSprop(centered=True, clipnorm=0.5),
@@ -92,6 +101,10 @@ CASES: dict[str, Callable[[], tuple[list[Any], Any, Any]]] = {
 }  # fmt: skip
 
 
+# Those that are trained with tangent propagation as well.
+TANGENTS = ("relu-sparse-adam", "constrained-activity")
+
+
 @pytest.fixture
 def run(plan_of: Any, core_executor: Any, targets_for: Any, rng: np.random.Generator) -> Callable[..., Any]:
     """Return a function that makes 20 updates and returns the bytes of all that they leave behind."""
@@ -106,7 +119,8 @@ def run(plan_of: Any, core_executor: Any, targets_for: Any, rng: np.random.Gener
         loss, outputs = dp.losses.get(loss), model.output_shape[1:]
         per_output = loss.sparse or loss.target_shape(outputs) == outputs
         measures = ["accuracy", "auc", "ConfusionMatrix"] if per_output else [loss]
-        model.compile(optimizer, loss, metrics=measures, weighted_metrics=measures)
+        penalty = dp.regularizers.TangentPropagation(weight=0.1, n_tangents=2) if name in TANGENTS else None
+        model.compile(optimizer, loss, metrics=measures, weighted_metrics=measures, regularizers=penalty)
         n = batch * STEPS - batch // 3  # the last batch is short
         x = generator.normal(size=(n, 37))
         y = targets_for(model.loss, n, model.output_shape[-1], generator)
@@ -114,7 +128,7 @@ def run(plan_of: Any, core_executor: Any, targets_for: Any, rng: np.random.Gener
         plan = plan_of(model, fused)
         executor = core_executor(plan, dtype, isa)
         outcome = executor.run(
-            _core.Data([x], [y], [weight]), _core.permutation(n, seed, 0), n, batch, 0, STEPS,
+            _core.Data([x] * len(plan.inputs), [y], [weight]), _core.permutation(n, seed, 0), n, batch, 0, STEPS,
             model.optimizer.scalars(0, STEPS), 0, seed, True, threads, None,
         )  # fmt: skip
         assert outcome == ("finished", STEPS)
@@ -141,7 +155,9 @@ def test_bits_do_not_depend_on_threads(name: str, dtype: str, fused: bool, run: 
 
 
 @pytest.mark.parametrize("batch", [1, 1500])
-@pytest.mark.parametrize("name", ["relu-sparse-adam", "regularised-mae-clipnorm", "batch-norm", "noise"])
+@pytest.mark.parametrize(
+    "name", ["relu-sparse-adam", "regularised-mae-clipnorm", "batch-norm", "noise", "constrained-activity"]
+)
 def test_bits_of_single_rows_and_long_batches_do_not_depend_on_threads(
     name: str, batch: int, dtype: str, run: Callable[..., Any]
 ) -> None:

@@ -267,6 +267,48 @@ CALLS = {
     "activation is a number": (lambda: dp.layers.Dense(2, 3), "received 3", "a name or an instance"),
     "initializer": (lambda: dp.layers.Dense(2, kernel_initializer="glorot"), "'glorot'", "'glorot_"),
     "regularizer": (lambda: dp.layers.Dense(2, kernel_regularizer="l3"), "unknown regularizer 'l3'", "l2"),
+    "constraint": (lambda: dp.layers.Dense(2, kernel_constraint="maxnorm"), "'maxnorm'", "Did you mean 'max_norm'"),
+    "MaxNorm(-1)": (lambda: dp.constraints.MaxNorm(-1), "received -1", "at least 0"),
+    "MinMaxNorm(2, 1)": (lambda: dp.constraints.MinMaxNorm(2, 1), "received 2 and 1", "must not exceed"),
+    "MinMaxNorm, rate": (lambda: dp.constraints.MinMaxNorm(rate=1.5), "received 1.5", "from 0 to 1"),
+    "MaxNorm, axis": (lambda: dp.constraints.MaxNorm(axis="in"), "received 'in'", "an integer or a tuple"),
+    "axis of a bias": (
+        lambda: dp.Sequential([dp.Input((3,)), dp.layers.Dense(2, bias_constraint=dp.constraints.MaxNorm(axis=1))]),
+        "shape (2,) has no axis 1", "from 0 to 0",
+    ),
+    "SparseKL(0)": (lambda: dp.regularizers.SparseKL(0), "received 0", "between 0 and 1"),
+    "SparseKL of weights": (
+        lambda: dp.layers.Dense(2, kernel_regularizer=dp.regularizers.SparseKL()), "penalises activations",
+        "pass it as activity_regularizer",
+    ),
+    "GroupDecay of a layer": (
+        lambda: dp.layers.Dense(2, kernel_regularizer=dp.regularizers.GroupDecay([1.0])), "penalises a model",
+        "compile(regularizers=[...])",
+    ),
+    "L2 of a model": (
+        lambda: network().compile("sgd", "mse", regularizers=["l2"]), "received 'l2'", "kernel_regularizer",
+    ),
+    "GroupDecay, unknown layer": (
+        lambda: network().compile("sgd", "mse", regularizers=[dp.regularizers.GroupDecay({"dens": 0.1})]),
+        "no weights 'dens'", "the layers are dense, dense_1",
+    ),
+    "GroupDecay, twice": (
+        lambda: network().compile(
+            "sgd", "mse", regularizers=[dp.regularizers.GroupDecay({"dense": 0.1, "dense*": 0.2})]
+        ),
+        "two groups for 'dense/kernel'", "give each variable one",
+    ),
+    "GroupDecay, length": (
+        lambda: network().compile("sgd", "mse", regularizers=[dp.regularizers.GroupDecay([0.1])]),
+        "received 1", "each of the layers dense, dense_1",
+    ),
+    "TangentPropagation, weight": (
+        lambda: dp.regularizers.TangentPropagation(X, weight=-1), "received -1", "at least 0",
+    ),
+    "TangentPropagation, count": (
+        lambda: dp.regularizers.TangentPropagation(n_tangents=0), "received 0", "positive integer",
+    ),
+    "GroupDecay, a number": (lambda: dp.regularizers.GroupDecay(0.1), "received 0.1", "a dict such as"),
     "L2(-1)": (lambda: dp.regularizers.L2(-1), "received -1", "at least 0"),
     "Dropout(1)": (lambda: dp.layers.Dropout(1), "received 1", "from 0 to below 1"),
     "Dropout(-0.5)": (lambda: dp.layers.Dropout(-0.5), "received -0.5", "from 0 to below 1"),

@@ -32,9 +32,11 @@ class Network:
         rows: int,
         metrics: tuple[Any, ...] = (),
         weighted: tuple[Any, ...] = (),
+        regularizers: tuple[Any, ...] = (),
     ) -> None:
         self.shape, self.layers, self.loss = shape, layers, loss
         self.rows, self.metrics, self.weighted = rows, metrics, weighted
+        self.regularizers = regularizers
 
     def model(self, dtype: str, optimizer: dp.optimizers.Optimizer, **compiled: Any) -> dp.Model:
         x = dp.Input(self.shape)
@@ -46,8 +48,9 @@ class Network:
             value = np.random.default_rng(i).normal(size=v.shape) / np.sqrt(v.shape[0])
             v.assign(abs(value) if "variance" in v.name else value)
         model.compile(
-            optimizer, self.loss, metrics=list(self.metrics), weighted_metrics=list(self.weighted), **compiled
-        )
+            optimizer, self.loss, metrics=list(self.metrics), weighted_metrics=list(self.weighted),
+            regularizers=self.regularizers, **compiled,
+        )  # fmt: skip
         return model
 
 
@@ -63,6 +66,15 @@ def activated(activation: dp.activations.Activation) -> Network:
     for layer in layers:
         layer.trainable = activation.reads != "nothing"
     return Network((10,), [*layers, Dense(3)], "mse", 17)
+
+
+def tangents(count: int, weight: float) -> dp.regularizers.TangentPropagation:
+    """Tangents that a function makes of each row."""
+
+    def of(x: np.ndarray) -> np.ndarray:
+        return np.stack([np.roll(x, i, axis=1) - x / 2 for i in range(count)], axis=1)
+
+    return dp.regularizers.TangentPropagation(of, weight, n_tangents=count)
 
 
 L1, L2, L1L2 = dp.regularizers.L1(0.02), dp.regularizers.L2(0.03), dp.regularizers.L1L2(0.01, 0.02)
@@ -233,6 +245,45 @@ NETWORKS: dict[str, Callable[[], Network]] = {
         ],
         "mse", 64,
     ),
+    "activity": lambda: Network(
+        (17,),
+        [
+            Dense(100, "relu", activity_regularizer=L1L2), dp.layers.ActivityRegularization(l2=0.1),
+            Dense(10, activity_regularizer=L1), Dropout(0.2), Dense(3, "tanh", activity_regularizer=L2),
+        ],
+        "mse", 64,
+    ),
+    "sparse-kl": lambda: Network(
+        (10,),
+        [
+            Dense(100, "sigmoid", activity_regularizer=dp.regularizers.SparseKL(0.1, 0.3)),
+            Dense(3, "softmax", activity_regularizer=dp.regularizers.SparseKL(0.4, 0.1)),
+        ],
+        "categorical_crossentropy", 64,
+    ),
+    "constrained": lambda: Network(
+        (17,),
+        [
+            Dense(129, "relu", kernel_constraint=dp.constraints.MaxNorm(0.7), bias_constraint="non_neg"),
+            Dense(65, "tanh", kernel_constraint=dp.constraints.MaxNorm(0.8, axis=1), bias_constraint="unit_norm"),
+            Dense(10, kernel_constraint=dp.constraints.MinMaxNorm(0.5, 0.9, rate=0.5)),
+            Dense(3, kernel_constraint=dp.constraints.UnitNorm(axis=-1)),
+            Dense(3, kernel_constraint=dp.constraints.MaxNorm(0.5, axis=(0, 1))),
+            Dense(1, kernel_constraint="non_neg"),
+        ],
+        "mse", 64,
+    ),
+    "tangents": lambda: Network(
+        (17,),
+        [
+            Dense(100, "tanh"), Dropout(0.2), Dense(33, "gelu", use_bias=False), Activation("sigmoid"),
+            Dense(17, "relu", kernel_regularizer=L2), Dense(3, "softmax"),
+        ],
+        "categorical_crossentropy", 64, regularizers=(tangents(2, 0.3), dp.regularizers.GroupDecay({"dense": 0.1})),
+    ),
+    "tangents-to-logits": lambda: Network(
+        (10,), [frozen(Dense(17, "tanh")), Dense(10, "elu"), Dense(1)], "mse", 17, regularizers=(tangents(1, 0.5),)
+    ),
     "frozen-below": lambda: Network(
         (10,), [frozen(Dense(17, "relu", kernel_regularizer=L2)), Dense(3, "tanh"), Dense(1)], "mse", 17
     ),
@@ -304,6 +355,9 @@ AGREEMENT = {
     "loss": "row_sum", "ema": "elementwise",
     "combine": "elementwise", "multiply": "elementwise", "concatenate": "exact", "slice": "exact", "host": "exact",
     "reduce": "counter", "tally": "counter", "penalty": "wide_sum", "square_sum": "wide_sum",
+    "activity": "row_sum", "activity_grad": "elementwise", "column_sum": "contraction",
+    "activation_curvature": "elementwise", "softmax_curvature": "row_sum",
+    "sparse_kl": "elementwise", "sparse_kl_grad": "exact", "min_max_norm": "wide_sum", "non_neg": "exact",
 }  # fmt: skip
 
 
@@ -334,7 +388,7 @@ def magnitude(op: Op, value: Callable[[int], Any]) -> float:
         return float((size(inputs[0]) * size(inputs[1])).sum())
     if op.kind == "scale_grad":
         return float((size(inputs[0]) * size(inputs[1])).sum(axis=0).max())
-    return float(size(inputs[0]).sum(axis=0).max())  # bias_grad, bias_update
+    return float(size(inputs[0]).sum(axis=0).max())  # bias_grad, bias_update, column_sum
 
 
 def flat(array: Any, rows: int, role: str, shape: tuple[int, ...]) -> Any:
@@ -571,9 +625,13 @@ def test_epochs_equal_the_reference(
         assert_close(metric[1], wanted[1], "epochs", dtype, metric[0])
 
 
-@pytest.mark.parametrize(
-    "name", ["relu-softmax-sparse", "dropout", "regularised", "gaussian-noise", "batch-norm-of-the-input", "layer-norm"]
-)
+LONG = [
+    "relu-softmax-sparse", "dropout", "regularised", "activity", "sparse-kl", "constrained", "tangents",
+    "gaussian-noise", "batch-norm-of-the-input", "layer-norm",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LONG)
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw", "global-clipnorm"])
 def test_a_batch_longer_than_a_block_equals_the_reference(
     name: str, optimizer: str, dtype: str, targets_for: Any, assert_close: Any, rng: np.random.Generator
@@ -612,7 +670,7 @@ def test_fused_and_unfused_plans_agree(
         plan = plan_of(model, fused)
         executor = core_executor(plan, dtype, isa)
         outcome = executor.run(
-            _core.Data([x], [y] * len(plan.targets), [weight] * len(plan.weights)), None,
+            _core.Data([x] * len(plan.inputs), [y] * len(plan.targets), [weight] * len(plan.weights)), None,
             len(x), 32, 0, -(-len(x) // 32), optimizer.scalars(0, 8), 0, 3, True, 2, None,
         )  # fmt: skip
         assert outcome[0] == "finished"

@@ -228,9 +228,9 @@ void activation_grad(const T* da, const T* s, T* dz, size_t n, T alpha) {
 }
 
 template <class T, template <class> class F>
-void activation_curvature(const T* da, const T* s, T* dz, size_t n, T alpha) {
+void activation_curvature(const T* da, const T* t, const T* s, T* dz, size_t n, T alpha) {
   for (size_t j = 0; j < n; j += kLanes<T>)
-    store(dz + j, load(da + j) * F<T>::curvature(load(s + j), broadcast(alpha)));
+    store(dz + j, fma(load(da + j) * load(t + j), F<T>::curvature(load(s + j), broadcast(alpha)), load(dz + j)));
 }
 
 template <class T, template <class> class F>
@@ -298,6 +298,29 @@ void softmax_grad(const T* dp, const T* p, T* dz, size_t n) {
   const Vec<T> mean = dot.sum();
   for (size_t j = 0; j < to_units<T>(n); j += kLanes<T>)
     store(dz + j, select<T>(before<T>(j, n), load(p + j) * (load(dp + j) - mean), Vec<T>{}));
+}
+
+// dz += d/dz (dp . J t) at fixed dp and t, with the Jacobian J = diag(p) - p p', one row:
+// p (dp - dp.p) (t - t.p) less p times the sum of that.
+template <class T>
+void softmax_curvature(const T* dp, const T* t, const T* p, T* dz, size_t n) {
+  Lanes16<T> up(0), along(0), both(0);
+  for (size_t j = 0; j < n; j += kLanes<T>) {
+    const auto inside = before<T>(j, n);
+    const Vec<T> q = select<T>(inside, load(p + j), Vec<T>{});
+    up.add(j, select<T>(inside, load(dp + j) * q, Vec<T>{}));
+    along.add(j, select<T>(inside, load(t + j) * q, Vec<T>{}));
+  }
+  const Vec<T> u = up.sum(), a = along.sum();
+  const auto term = [&](size_t j) {
+    return select<T>(before<T>(j, n), load(p + j) * ((load(dp + j) - u) * (load(t + j) - a)), Vec<T>{});
+  };
+  for (size_t j = 0; j < n; j += kLanes<T>) both.add(j, term(j));
+  const Vec<T> sum = both.sum();
+  for (size_t j = 0; j < n; j += kLanes<T>) {
+    const Vec<T> change = select<T>(before<T>(j, n), fma(-sum, load(p + j), term(j)), Vec<T>{});
+    store(dz + j, load(dz + j) + change);
+  }
 }
 
 // a = z - max z - ln sum exp(z - max z), one row.

@@ -9,6 +9,7 @@
 #include "noise.inl"
 #include "normalization.inl"
 #include "optimizers.inl"
+#include "regularizers.inl"
 #include "table.h"
 
 namespace {
@@ -73,6 +74,7 @@ constexpr deltaprop::Kernels<T> table() {
       prelu<T>,
       prelu_grad<T>,
       prelu_grad_alpha<T>,
+      softmax_curvature<T>,
       log_softmax<T>,
       log_softmax_grad<T>,
       dropout<T>,
@@ -119,6 +121,7 @@ constexpr deltaprop::Kernels<T> table() {
       square_sum<T>,
       penalty<T>,
       penalty_grad<T>,
+      activity<T>,
       scale<T>,
       clip<T>,
       ema<T>,
@@ -130,6 +133,9 @@ constexpr deltaprop::Kernels<T> table() {
        outer_product_update<T, CenteredRmsprop>, outer_product_update<T, Adam>, outer_product_update<T, Amsgrad>,
        outer_product_update<T, Adagrad>, outer_product_update<T, Adadelta>, outer_product_update<T, Adamax>,
        outer_product_update<T, Nadam>, outer_product_update<T, Lion>, outer_product_update<T, Rprop>},
+      limit_column_norms<T>,
+      limit_row_norms<T>,
+      limit_norm<T>,
       {convert<T, bool>, convert<T, std::int8_t>, convert<T, std::uint8_t>, convert<T, std::int16_t>,
        convert<T, std::uint16_t>, convert<T, std::int32_t>, convert<T, std::uint32_t>, convert<T, std::int64_t>,
        convert<T, std::uint64_t>, convert<T, float>, convert<T, double>},

@@ -1,4 +1,4 @@
-// Optimiser steps on one span of a variable, and what happens to gradients on the way: penalties, clipping, norms.
+// Optimiser steps on one span of a variable, and clipping.
 // The update rules are those of Keras; 1 - beta is formed in double, because 1 - 0.999f is 5e-5 off.
 #pragma once
 
@@ -184,12 +184,6 @@ struct Nadam {
   }
 };
 
-// -size, 0 or size, as x is negative, zero or positive
-template <class T>
-inline Vec<T> with_sign_of(Vec<T> x, Vec<T> size) {
-  return select<T>(x > Vec<T>{}, size, select<T>(x < Vec<T>{}, -size, Vec<T>{}));
-}
-
 // w -= rate sign(m + (1 - beta1)(g - m)); m += (1 - beta2)(g - m)
 template <class T>
 struct Lion {
@@ -301,37 +295,6 @@ void outer_product_update(const OuterProduct<T>& p, const UpdateSpan<T>& u) {
   UpdateTile<T, Rule> tile(p, u);
   run_tiles<T>(tile, p.width, p.depth);
   tile.finish();
-}
-
-// sum += term(w) over one panel: one FMA-free chain down each column, then the columns in order, in double.
-template <class T, class Term>
-inline void panel_sum(const T* w, size_t depth, size_t width, double* sum, const Term& term) {
-  for (size_t j = 0; j < width; j += kLanes<T>) {
-    Vec<T> column{};
-    for (size_t k = 0; k < depth; ++k) column = column + term(load(w + k * width + j));
-    for (size_t i = 0; i < kLanes<T>; ++i) *sum += static_cast<double>(column[i]);
-  }
-}
-
-template <class T>
-void square_sum(const T* g, size_t depth, size_t width, double* sum) {
-  panel_sum(g, depth, width, sum, [](Vec<T> x) { return x * x; });
-}
-
-// l1 sum |w| + l2 sum w^2, as in Keras: no 1/2 in front of l2.
-template <class T>
-void penalty(const T* w, size_t depth, size_t width, T l1, T l2, double* sum) {
-  const Vec<T> a = broadcast(l1), b = broadcast(l2);
-  panel_sum(w, depth, width, sum, [&](Vec<T> x) { return abs<T>(x) * fma(b, abs<T>(x), a); });
-}
-
-template <class T>
-void penalty_grad(const T* w, T l1, T l2, T* g, size_t n) {
-  const Vec<T> plus = broadcast(l1), slope = broadcast(2 * l2);
-  for (size_t j = 0; j < n; j += kLanes<T>) {
-    const Vec<T> x = load(w + j);
-    store(g + j, load(g + j) + fma(slope, x, with_sign_of<T>(x, plus)));
-  }
 }
 
 template <class T>

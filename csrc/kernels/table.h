@@ -219,8 +219,15 @@ struct Dropout {
 template <class T>
 struct ActivationKernels {
   void (*value)(const T* z, T* a, size_t n, T alpha);
-  void (*grad)(const T* da, const T* s, T* dz, size_t n, T alpha);       // da times the first derivative
-  void (*curvature)(const T* da, const T* s, T* dz, size_t n, T alpha);  // da times the second
+  void (*grad)(const T* da, const T* s, T* dz, size_t n, T alpha);  // da times the first derivative
+  // Adds da t times the second derivative: what a tangent t that passed here with the slope owes the input.
+  void (*curvature)(const T* da, const T* t, const T* s, T* dz, size_t n, T alpha);
+};
+
+// A norm moves to rate clip(norm, low, high) + rest norm, rest = 1 - rate.
+template <class T>
+struct NormLimits {
+  T low, high, rate, rest;
 };
 
 template <class T>
@@ -297,6 +304,8 @@ struct Kernels {
   void (*prelu)(const T* z, const T* alpha, bool shared, T* a, size_t n);
   void (*prelu_grad)(const T* da, const T* z, const T* alpha, bool shared, T* dz, size_t n);
   void (*prelu_grad_alpha)(const PreluGradient<T>&);
+  // Adds what a tangent t that passed through softmax owes its input.
+  void (*softmax_curvature)(const T* dp, const T* t, const T* p, T* dz, size_t n);
   void (*log_softmax)(const T* z, T* a, size_t n);
   void (*log_softmax_grad)(const T* da, const T* a, T* dz, size_t n);
   void (*dropout)(const Dropout<T>&);
@@ -319,7 +328,8 @@ struct Kernels {
   // Sums over one panel, down each column and then over columns, continuing *sum.
   void (*square_sum)(const T* g, size_t depth, size_t width, double* sum);
   void (*penalty)(const T* w, size_t depth, size_t width, T l1, T l2, double* sum);
-  void (*penalty_grad)(const T* w, T l1, T l2, T* g, size_t n);
+  void (*penalty_grad)(const T* w, T l1, T l2, T* g, size_t n);  // any n; adds to g
+  T (*activity)(const T* a, T l1, T l2, size_t n);               // of one row
   void (*scale)(T* g, T factor, size_t n);
   void (*clip)(T* g, T limit, size_t n);
   // average = momentum average + (1 - momentum) w
@@ -327,6 +337,11 @@ struct Kernels {
   void (*update[size(Optimizer::count)])(const UpdateSpan<T>&);
   // The update with an outer product as its gradient, whose g is scratch for two tiles.
   void (*outer_product_update[size(Optimizer::count)])(const OuterProduct<T>&, const UpdateSpan<T>&);
+
+  // Of the columns of one panel, of rows [from, to) across all panels, and of a whole variable.
+  void (*limit_column_norms)(T* w, size_t depth, size_t width, const NormLimits<T>&);
+  void (*limit_row_norms)(T* w, size_t depth, const Panels&, size_t from, size_t to, const NormLimits<T>&);
+  void (*limit_norm)(T* w, size_t depth, const Panels&, const NormLimits<T>&);
 
   void (*convert[size(Scalar::count)])(const void* from, T* to, size_t n);
   bool (*all_finite)(const T* x, size_t n);  // any n

@@ -134,6 +134,12 @@ inline Vec<T> abs(Vec<T> a) {
   return reinterpret_cast<Vec<T>>(reinterpret_cast<Mask<T>>(a) & ~sign);
 }
 
+// -size, 0 or size, as x is negative, zero or positive
+template <class T>
+inline Vec<T> with_sign_of(Vec<T> x, Vec<T> size) {
+  return select<T>(x > Vec<T>{}, size, select<T>(x < Vec<T>{}, -size, Vec<T>{}));
+}
+
 // MakeIndices<n> is (or derives from) Indices<0, 1, ..., n - 1>, for shuffles.
 template <size_t... kIndex>
 struct Indices {};

@@ -185,6 +185,44 @@ void penalty_grad(const Case<T>& c) {
   });
 }
 
+template <class T>
+void activity_grad(const Case<T>& c) {
+  const double rows = static_cast<double>(c.at.batch_rows);
+  const T l1 = static_cast<T>(c.op.attributes[0] / rows), l2 = static_cast<T>(c.op.attributes[1] / rows);
+  c.each_row([&](size_t r) {
+    T* da = c.row(c.out(0), r);
+    if (!c.op.accumulate) std::fill_n(da, c.padded(c.out(0)), T{0});
+    c.kernels.penalty_grad(c.row(c.in(0), r), l1, l2, da, c.buffer(c.out(0)).width());
+  });
+}
+
+template <class T>
+void sparse_kl_grad(const Case<T>& c) {
+  const T* slope = c.variable(c.in(0)).main().data;
+  c.each_row([&](size_t r) {
+    T* da = c.row(c.out(0), r);
+    if (!c.op.accumulate) std::fill_n(da, c.padded(c.out(0)), T{0});
+    c.kernels.add_bias(da, slope, da, c.padded(c.out(0)));
+  });
+}
+
+template <class T>
+void activation_curvature(const Case<T>& c) {
+  const auto f = c.kernels.activation[static_cast<size_t>(c.op.function)].curvature;
+  const T alpha = static_cast<T>(c.op.constant());
+  c.each_row([&](size_t r) {
+    f(c.row(c.in(0), r), c.row(c.in(1), r), c.row(c.in(2), r), c.row(c.out(0), r), c.padded(c.out(0)), alpha);
+  });
+}
+
+template <class T>
+void softmax_curvature(const Case<T>& c) {
+  c.each_row([&](size_t r) {
+    c.kernels.softmax_curvature(c.row(c.in(0), r), c.row(c.in(1), r), c.row(c.in(2), r), c.row(c.out(0), r),
+                                c.buffer(c.out(0)).width());
+  });
+}
+
 }  // namespace
 
 template <class T>
@@ -205,6 +243,10 @@ Operation<T> backward_operation(Kind kind) {
     case Kind::bias_grad: return bias_grad<T>;
     case Kind::dense_grad_x: return dense_grad_x<T>;
     case Kind::penalty_grad: return penalty_grad<T>;
+    case Kind::activity_grad: return activity_grad<T>;
+    case Kind::sparse_kl_grad: return sparse_kl_grad<T>;
+    case Kind::activation_curvature: return activation_curvature<T>;
+    case Kind::softmax_curvature: return softmax_curvature<T>;
     default: return nullptr;
   }
 }

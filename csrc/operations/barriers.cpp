@@ -18,6 +18,7 @@ Cut cut_of(const Workspace<T>& work, const Op& op, int buffer, bool written) {
     case Kind::reduce:
     case Kind::tally:
     case Kind::penalty:
+    case Kind::sparse_kl:
     case Kind::square_sum: return Cut::one_thread;
     case Kind::dense:
     case Kind::dense_grad_x: {
@@ -34,6 +35,7 @@ Cut cut_of(const Workspace<T>& work, const Op& op, int buffer, bool written) {
     case Kind::scale_grad:
     case Kind::batch_norm:
     case Kind::batch_norm_grad:
+    case Kind::column_sum:
     case Kind::dense_update:
     case Kind::bias_update: return b.of_variable() ? Cut::pieces : Cut::whole;
     case Kind::prelu:
@@ -41,7 +43,9 @@ Cut cut_of(const Workspace<T>& work, const Op& op, int buffer, bool written) {
     case Kind::add_bias:
     case Kind::scale_columns:
     case Kind::standardize:
-    case Kind::standardize_grad: return b.of_variable() ? Cut::whole : Cut::rows;
+    case Kind::standardize_grad:
+    case Kind::sparse_kl_grad: return b.of_variable() ? Cut::whole : Cut::rows;
+    case Kind::min_max_norm: return Cut::whole;
     default:
       if (b.of_variable()) return Cut::pieces;
       return b.of_rows() ? Cut::rows : Cut::whole;

@@ -1,5 +1,7 @@
 // The operations of the loss span: losses, metrics, penalties, and their sums.
-#include "case.h"
+#include <cmath>
+
+#include "gradients.h"
 
 namespace deltaprop {
 namespace {
@@ -73,6 +75,36 @@ void penalty(const Case<T>& c) {
   c.sums(c.out(0))[0] += sum * static_cast<double>(c.at.batch_rows);
 }
 
+template <class T>
+void activity(const Case<T>& c) {
+  const T l1 = static_cast<T>(c.op.attributes[0]), l2 = static_cast<T>(c.op.attributes[1]);
+  const size_t n = c.buffer(c.in(0)).width();
+  c.each_row([&](size_t r) { *c.row(c.out(0), r) = c.kernels.activity(c.row(c.in(0), r), l1, l2, n); });
+}
+
+template <class T>
+void column_sum(const Case<T>& c) {
+  sum_rows(c, c.out(0), c.in(0));
+}
+
+// beta sum KL(rho, q) over the units, q the mean of a unit's column, and its slope for each row. q is kept off 0 and 1,
+// where the penalty is taken as flat.
+template <class T>
+void sparse_kl(const Case<T>& c) {
+  constexpr double epsilon = 1e-7;
+  if (c.team.thread != 0 || !c.at.last_block()) return;
+  const double rho = c.op.attributes[0], beta = c.op.attributes[1], rows = static_cast<double>(c.at.batch_rows);
+  const T* sum = c.variable(c.in(0)).main().data;
+  T* slope = c.variable(c.out(0)).main().data;
+  double total = 0;
+  for (size_t j = 0; j < c.buffer(c.in(0)).width(); ++j) {
+    const double mean = static_cast<double>(sum[j]) / rows, q = std::min(std::max(mean, epsilon), 1 - epsilon);
+    total += rho * std::log(rho / q) + (1 - rho) * std::log((1 - rho) / (1 - q));
+    slope[j] = q == mean ? static_cast<T>(beta / rows * ((1 - rho) / (1 - q) - rho / q)) : T{0};
+  }
+  c.sums(c.out(1))[0] += beta * total * rows;
+}
+
 }  // namespace
 
 template <class T>
@@ -82,6 +114,9 @@ Operation<T> loss_operation(Kind kind) {
     case Kind::reduce: return reduce<T>;
     case Kind::tally: return tally<T>;
     case Kind::penalty: return penalty<T>;
+    case Kind::activity: return activity<T>;
+    case Kind::column_sum: return column_sum<T>;
+    case Kind::sparse_kl: return sparse_kl<T>;
     default: return nullptr;
   }
 }

@@ -1,4 +1,4 @@
-// The operations of the update span: clipping, and the optimisers' steps.
+// The operations of the update span: clipping, the optimisers' steps, and constraints.
 #include <cmath>
 
 #include "gradients.h"
@@ -124,6 +124,41 @@ void ema(const Case<T>& c) {
     c.each_piece(w.main(), [&](size_t p, size_t from, size_t to) { w.refresh_mirror(p, from, to); });
 }
 
+// Norms over the whole variable are one thread's work; else threads own panels, or rows across all panels.
+template <class T>
+void min_max_norm(const Case<T>& c) {
+  const Variable<T>& variable = c.variable(c.out(0));
+  const Packed<T>& w = variable.main();
+  const std::vector<double>& a = c.op.attributes;
+  const NormLimits<T> limits{static_cast<T>(a[0]), static_cast<T>(a[1]), static_cast<T>(a[2]),
+                             static_cast<T>(1 - a[2])};
+  if (a[3] < 0) {
+    if (c.team.thread == 0) {
+      c.kernels.limit_norm(w.data, w.depth, w.panels, limits);
+      variable.refresh_mirror();
+    }
+  } else if ((a[3] == 0) != variable.transposed()) {
+    each_tiles(w.panels.count, 1, 1, c.team, [&](size_t p, size_t, size_t) {
+      c.kernels.limit_column_norms(w.panel(p), w.depth, w.panels.width(p), limits);
+      variable.refresh_mirror(p, 0, w.depth);
+    });
+  } else {
+    each_tiles(1, w.depth, c.kernels.tile_rows, c.team, [&](size_t, size_t from, size_t to) {
+      c.kernels.limit_row_norms(w.data, w.depth, w.panels, from, to, limits);
+      for (size_t p = 0; p < w.panels.count; ++p) variable.refresh_mirror(p, from, to);
+    });
+  }
+}
+
+template <class T>
+void non_neg(const Case<T>& c) {
+  const Variable<T>& variable = c.variable(c.out(0));
+  const Packed<T>& w = variable.main();
+  const auto relu = c.kernels.activation[size(Activation::relu)].value;
+  c.each_span(w, [&](size_t at, size_t n) { relu(w.data + at, w.data + at, n, T{0}); });
+  c.each_piece(w, [&](size_t p, size_t from, size_t to) { variable.refresh_mirror(p, from, to); });
+}
+
 }  // namespace
 
 template <class T>
@@ -136,6 +171,8 @@ Operation<T> update_operation(Kind kind) {
     case Kind::dense_update: return dense_update<T>;
     case Kind::bias_update: return bias_update<T>;
     case Kind::ema: return ema<T>;
+    case Kind::min_max_norm: return min_max_norm<T>;
+    case Kind::non_neg: return non_neg<T>;
     default: return nullptr;
   }
 }

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from . import (
     activations,
     callbacks,
+    constraints,
     datasets,
     initializers,
     layers,
@@ -46,6 +47,7 @@ __all__ = [
     "Variable",
     "activations",
     "callbacks",
+    "constraints",
     "datasets",
     "get_num_threads",
     "initializers",

@@ -134,6 +134,28 @@ def _penalty_grad(op: Op, i: list[str], o: list[str]) -> str:
     return f"{o[0]} += {' + '.join(terms)}"
 
 
+def _min_max_norm(op: Op, i: list[str], o: list[str]) -> str:
+    low, high, rate, axis = op.attributes
+    pieces = {0.0: "column", 1.0: "row"}.get(axis)
+    where = f" of each {pieces}" if pieces else ""
+    return f"{o[0]}: norm{where} into [{low:g}, {high:g}]" + (f", {rate:g} of the way" if rate < 1 else "")
+
+
+def _activity(op: Op, i: list[str], o: list[str]) -> str:
+    return _penalty(op, i, o).replace("+=", "=")
+
+
+def _activity_grad(op: Op, i: list[str], o: list[str]) -> str:
+    l1, l2 = op.attributes
+    terms = [f"{l1:g} sign({i[0]})"] * bool(l1) + [f"{2 * l2:g} {i[0]}"] * bool(l2)
+    return f"{o[0]} {'+=' if op.accumulate else '='} ({' + '.join(terms)}) / rows"
+
+
+def _sparse_kl(op: Op, i: list[str], o: list[str]) -> str:
+    rho, beta = op.attributes
+    return f"{o[1]} += {beta:g} sum KL({rho:g}, {i[0]} / rows),  {o[0]} = its slope by {i[0]}"
+
+
 _EQUATIONS: dict[str, Callable[[Op, list[str], list[str]], str]] = {
     "dense": _dense,
     "add_bias": lambda op, i, o: f"{o[0]} = {i[0]} + {i[1]}",
@@ -160,6 +182,9 @@ _EQUATIONS: dict[str, Callable[[Op, list[str], list[str]], str]] = {
     "reduce": lambda op, i, o: f"{o[0]} += sum of {i[0]}{f' {i[1]}' if i[1:] and i[1] else ''}",
     "tally": _tally,
     "penalty": _penalty,
+    "activity": _activity,
+    "column_sum": lambda op, i, o: f"{o[0]} = sum of the rows of {i[0]}",
+    "sparse_kl": _sparse_kl,
     "activation_grad": lambda op, i, o: f"{o[0]} = {i[0]} * {op.function}'({i[1]})",
     "softmax_grad": lambda op, i, o: f"{o[0]} = {i[1]} * ({i[0]} - {i[0]}.{i[1]})",
     "prelu_grad": lambda op, i, o: f"{o[0]} = {i[0]} * (1 if {i[1]} > 0 else {i[2]})",
@@ -180,6 +205,10 @@ _EQUATIONS: dict[str, Callable[[Op, list[str], list[str]], str]] = {
     "bias_grad": lambda op, i, o: f"{o[0]} = sum of the rows of {i[0]}",
     "dense_grad_x": _dense_grad_x,
     "penalty_grad": _penalty_grad,
+    "activity_grad": _activity_grad,
+    "activation_curvature": lambda op, i, o: f"{o[0]} += {i[0]} * {i[1]} * {op.function}''({i[2]})",
+    "softmax_curvature": lambda op, i, o: f"{o[0]} += slope of {i[0]}.J {i[1]},  J of {i[2]} = softmax",
+    "sparse_kl_grad": lambda op, i, o: f"{o[0]} {'+=' if op.accumulate else '='} {i[0]}",
     "square_sum": lambda op, i, o: f"{o[0]} = sum {i[0]}^2",
     "clip_norm": lambda op, i, o: (
         f"{o[0]} *= min(1, {op.attributes[0]:g} / sqrt({' + '.join(i[1:])}))"
@@ -189,6 +218,8 @@ _EQUATIONS: dict[str, Callable[[Op, list[str], list[str]], str]] = {
     "dense_update": _gradient_update,
     "bias_update": _gradient_update,
     "ema": _ema,
+    "min_max_norm": _min_max_norm,
+    "non_neg": lambda op, i, o: f"{o[0]} = max(0, {i[0]})",
 }
 
 

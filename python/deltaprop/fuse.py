@@ -34,6 +34,7 @@ class _Rewriter:
     def count(self) -> None:
         ops = self.plan.ops
         self.reads = Counter(b for op in ops for b in op.inputs if b != ABSENT)
+        self.reads.update(op.outputs[0] for op in ops if op.accumulate)
         self.reads.update(self.plan.outputs)
         self.writer = {op.outputs[0]: op for op in ops}
 

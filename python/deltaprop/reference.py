@@ -10,12 +10,22 @@ import numpy as np
 import numpy.typing as npt
 
 from .plan import ABSENT, Op, Plan
-from .textbook import UPDATES, deviation, normal_numbers, normalize, normalize_grad, philox
+from .textbook import (
+    UPDATES,
+    deviation,
+    min_max_norm,
+    normal_numbers,
+    normalize,
+    normalize_grad,
+    philox,
+    sparse_kl,
+)
 from .textbook_activations import (
     ACTIVATIONS,
     log_softmax,
     log_softmax_grad,
     softmax,
+    softmax_curvature,
     softmax_grad,
 )
 from .textbook_losses import LOSSES, TALLIES
@@ -215,6 +225,22 @@ class ReferenceExecutor:
             total = l1 * np.sum(np.abs(w)) + l2 * np.sum(w * w)
             self.counters[op.outputs[0]][0] += float(total) * self.batch_rows
 
+    def _activity(self, op: Op) -> None:
+        l1, l2 = (self.dtype.type(a) for a in op.attributes)
+        a = self.values[op.inputs[0]]
+        self.values[op.outputs[0]] = np.sum(l1 * np.abs(a) + l2 * a * a, axis=1)
+
+    def _column_sum(self, op: Op) -> None:
+        self._put(op, op.outputs[0], self.values[op.inputs[0]].sum(axis=0), sum_of_batch=True)
+
+    def _sparse_kl(self, op: Op) -> None:
+        if not self.last_block:
+            return
+        slope, counter = op.outputs
+        value, by_mean = sparse_kl(self.values[op.inputs[0]] / self.batch_rows, *op.attributes)
+        self.values[slope] = (by_mean / self.batch_rows).astype(self.dtype)
+        self.counters[counter][0] += value * self.batch_rows
+
     def _activation_grad(self, op: Op) -> None:
         dy, s = (self.values[b] for b in op.inputs)
         self.values[op.outputs[0]] = dy * self._slope(op, s)
@@ -285,6 +311,25 @@ class ReferenceExecutor:
         w = self.values[op.inputs[0]]
         self.values[op.outputs[0]] = self.values[op.outputs[0]] + l1 * np.sign(w) + 2 * l2 * w
 
+    def _activity_grad(self, op: Op) -> None:
+        l1, l2 = (self.dtype.type(a / self.batch_rows) for a in op.attributes)
+        a = self.values[op.inputs[0]]
+        self._put(op, op.outputs[0], l1 * np.sign(a) + 2 * l2 * a, sum_of_batch=False)
+
+    def _sparse_kl_grad(self, op: Op) -> None:
+        slope = self.values[op.inputs[0]]
+        rows = np.broadcast_to(slope, (self.rows, slope.size))
+        self._put(op, op.outputs[0], rows, sum_of_batch=False)
+
+    def _activation_curvature(self, op: Op) -> None:
+        da, t, s = (self.values[b] for b in op.inputs)
+        curvature = ACTIVATIONS[op.function].curvature
+        assert curvature is not None
+        self._put(op, op.outputs[0], da * t * curvature(s, self._constant(op)), sum_of_batch=False)
+
+    def _softmax_curvature(self, op: Op) -> None:
+        self._put(op, op.outputs[0], softmax_curvature(*(self.values[b] for b in op.inputs)), sum_of_batch=False)
+
     def _square_sum(self, op: Op) -> None:
         self.counters[op.outputs[0]][0] = float(np.sum(self.values[op.inputs[0]].astype(np.float64) ** 2))
 
@@ -332,6 +377,15 @@ class ReferenceExecutor:
         self.values[op.outputs[0]] = average
         if every and (self.step_number + 1) % every == 0:
             self.values[op.outputs[1]] = average
+
+    def _min_max_norm(self, op: Op) -> None:
+        low, high, rate, axis = op.attributes
+        w = np.atleast_2d(self.values[op.inputs[0]])
+        new = min_max_norm(w, low, high, rate, (0, 1) if axis < 0 else int(axis))
+        self.values[op.outputs[0]] = new.reshape(self.values[op.inputs[0]].shape)
+
+    def _non_neg(self, op: Op) -> None:
+        self.values[op.outputs[0]] = np.maximum(self.values[op.inputs[0]], 0)
 
     # -- runs
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import losses, metrics, optimizers
+from . import losses, metrics, optimizers, regularizers
 from .container import pack, reason, unpack, write
 from .graph import Graph
 from .layers import InputLayer, Layer, Shape, assign_all, checked_shape, get_layer_class
@@ -173,6 +173,14 @@ def _variables(model: Model) -> dict[str, Variable]:
     return {f"{layer.name}/{v.name.rpartition('/')[2]}": v for layer in model.layers for v in layer.variables}
 
 
+def _undecayed(model: Model) -> list[str]:
+    """Return the names of the variables that would decay, had they not been excluded."""
+    optimizer = model.optimizer
+    if optimizer is None or not optimizer.weight_decay:
+        return []
+    return [name for name, v in _variables(model).items() if v.decays and not optimizer.decay_of(v)]
+
+
 def _slot_name(variable: str, slot: str) -> str:
     return f"optimizer/{variable}/{slot}"
 
@@ -193,6 +201,7 @@ _MODELS: dict[str, type[Model]] = {"Model": Model, "Sequential": Sequential}
 _LOSSES = _by_class(losses.LOSSES.values())
 _METRICS = _by_class([*metrics.METRICS.values(), metrics.LossMetric])
 _OPTIMIZERS = _by_class(optimizers.OPTIMIZERS.values())
+_REGULARIZERS = regularizers.OF_MODEL
 
 
 def _configuration(model: Model, weights: Mapping[str, Array]) -> str:
@@ -204,6 +213,10 @@ def _configuration(model: Model, weights: Mapping[str, Array]) -> str:
                 "optimizer": _described("optimizer", model.optimizer, _OPTIMIZERS),
                 "outputs": [_described_term(term) for term in model.terms],
                 "run_eagerly": model._run_eagerly,
+                "regularizers": [
+                    _described("regularizer", r, _REGULARIZERS) for r in model.regularizers
+                ],
+                "undecayed": _undecayed(model),
             }
         frozen = [name for name, variable in _variables(model).items() if not variable._trainable]
         text = json.dumps(
@@ -272,6 +285,8 @@ def _model(metadata: Mapping[str, str], arrays: dict[str, Array], where: str, co
             model.compile(**_compile_arguments(configuration["compiled"]))
             assert model.optimizer is not None
             model.optimizer.iterations = _count(counters["iterations"])
+            undecayed = configuration["compiled"].get("undecayed", [])
+            model.optimizer.exclude_from_weight_decay([variables[name] for name in undecayed])
             for name, variable in variables.items():
                 names = [_slot_name(name, slot) for slot in model.optimizer.kept]
                 if any(slot in arrays for slot in names):
@@ -325,8 +340,9 @@ def _compile_arguments(compiled: Mapping[str, Any]) -> dict[str, Any]:
     }
     if len(terms) == 1:
         arguments = {name: values[0] for name, values in arguments.items()}
+    penalties = [_made("regularizer", r, _REGULARIZERS) for r in compiled.get("regularizers", [])]
     optimizer = _made("optimizer", compiled["optimizer"], _OPTIMIZERS)
-    return {"optimizer": optimizer, "run_eagerly": compiled["run_eagerly"], **arguments}
+    return {"optimizer": optimizer, "run_eagerly": compiled["run_eagerly"], "regularizers": penalties, **arguments}
 
 
 def _count(value: Any) -> int:

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["UPDATES", "deviation", "normal_numbers", "normalize", "normalize_grad", "philox"]
+__all__ = [
+    "UPDATES", "deviation", "min_max_norm", "normal_numbers", "normalize", "normalize_grad", "philox", "sparse_kl",
+]  # fmt: skip
 
 Array = npt.NDArray[Any]
 
@@ -72,6 +74,22 @@ def deviation(variance: Array, epsilon: float, least: float) -> Array:
     """sqrt(max(variance + epsilon, least))."""
     t = variance.dtype.type
     return np.asarray(np.sqrt(np.maximum(variance + t(epsilon), t(least))))
+
+
+# ---- regularisers and constraints
+
+
+def sparse_kl(mean: Array, rho: float, beta: float) -> tuple[float, Array]:
+    """beta sum rho ln(rho/q) + (1 - rho) ln((1 - rho)/(1 - q)), q the clipped mean; and its slope by the mean."""
+    q = np.clip(mean.astype(np.float64), 1e-7, 1 - 1e-7)
+    value = np.sum(rho * np.log(rho / q) + (1 - rho) * np.log((1 - rho) / (1 - q)))
+    return beta * float(value), np.where(q == mean, beta * ((1 - rho) / (1 - q) - rho / q), 0)
+
+
+def min_max_norm(w: Array, low: float, high: float, rate: float, axis: int | tuple[int, ...]) -> Array:
+    """w (rate clip(n, low, high) + (1 - rate) n) / (n + 1e-7), n the norms along axis."""
+    norm = np.sqrt(np.sum(w * w, axis=axis, keepdims=True))
+    return np.asarray(w * (rate * np.clip(norm, low, high) + (1 - rate) * norm) / (norm + 1e-7), dtype=w.dtype)
 
 
 # ---- updates: (w, g, slots, rate, constants) -> new w; slots change in place; constants end with this step's own

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "ACTIVATIONS", "Formulas", "log_softmax", "log_softmax_grad", "sigmoid", "softmax", "softmax_grad"
+    "ACTIVATIONS", "Formulas", "log_softmax", "log_softmax_grad", "sigmoid", "softmax", "softmax_curvature",
+    "softmax_grad",
 ]  # fmt: skip
 
 Array = npt.NDArray[Any]
@@ -177,6 +178,12 @@ def softmax(z: Array) -> Array:
 def softmax_grad(dp: Array, p: Array) -> Array:
     """p (dp - sum dp p)."""
     return np.asarray(p * (dp - np.sum(dp * p, axis=1, keepdims=True)))
+
+
+def softmax_curvature(dp: Array, t: Array, p: Array) -> Array:
+    """The gradient by z of dp . J(z) t: p (c - sum c p) with c = (dp - dp.p) (t - t.p)."""
+    c = (dp - np.sum(dp * p, axis=1, keepdims=True)) * (t - np.sum(t * p, axis=1, keepdims=True))
+    return softmax_grad(c, p)
 
 
 def log_softmax(z: Array) -> Array:

@@ -13,6 +13,7 @@ from .graph import Graph
 from .lowering import lower
 from .objective import Term, terms_of
 from .plan import Plan
+from .regularizers import ModelRegularizer, get_of_model
 from .variable import Variable
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Trainer(_core.Callable):
         self.history: History | None = None
         self.optimizer: optimizers.Optimizer | None = None
         self.terms: list[Term] = []
+        self.regularizers: list[ModelRegularizer] = []
         self._run_eagerly = False
         self._executor: Any = None
         self._executor_key: Any = None
@@ -72,6 +74,7 @@ class Trainer(_core.Callable):
         metrics: Any = None,
         weighted_metrics: Any = None,
         run_eagerly: bool = False,
+        regularizers: Sequence[ModelRegularizer] | ModelRegularizer | None = None,
     ) -> None:
         """Say how to train.
 
@@ -94,10 +97,16 @@ class Trainer(_core.Callable):
         run_eagerly : bool
             Run on the readable NumPy executor instead of the C++ one, to look into a network or to
             doubt a result.
+        regularizers : list of GroupDecay or TangentPropagation, optional
+            Penalties on the model as a whole, added to the loss; those of layers are given to layers.
         """
+        penalties = get_of_model(regularizers)
+        if self.graph is not None:
+            for regularizer in penalties:
+                regularizer.penalties(self.variables)  # raises if the names do not fit
         terms = terms_of(loss, loss_weights, metrics, weighted_metrics, self.output_names)
         chosen = optimizers.get(optimizer)
-        self.terms, self.optimizer = terms, chosen
+        self.terms, self.optimizer, self.regularizers = terms, chosen, penalties
         self._run_eagerly = bool(run_eagerly)
         self._forget_plan()
 
@@ -127,12 +136,14 @@ class Trainer(_core.Callable):
         """Return the executor of the model as it stands now."""
         graph = self.require_graph()
         # A layer without variables that train can still act otherwise while it is frozen.
+        optimizer = self.optimizer
         key = (
-            *((v.trainable, v.learning_rate_multiplier) for v in self.variables),
+            *((v.trainable, v.learning_rate_multiplier, optimizer and optimizer.decay_of(v)) for v in self.variables),
             *(layer.trainable for layer in graph.layers),
+            *(regularizer.count(graph.inputs[0].row_shape) for regularizer in self.regularizers),
         )
         if self._executor is None or self._executor_key != key:
-            self._plan, self._executor = fuse(lower(graph, self.terms, self.optimizer)), None
+            self._plan, self._executor = fuse(lower(graph, self.terms, optimizer, self.regularizers)), None
             if self._run_eagerly:
                 from .reference import ReferenceExecutor
 
@@ -148,7 +159,8 @@ class Trainer(_core.Callable):
         return self._executor
 
     def bind(self, inputs: list[Any], targets: list[Any], weights: list[Any]) -> Any:
-        """Return checked arrays as the executor takes them."""
+        """Return checked arrays as the executor takes them; inputs that are missing are tangents."""
+        inputs = inputs + [None] * (len(self.plan.inputs) - len(inputs))
         if self._run_eagerly:
             from .reference import Data
 

@@ -120,6 +120,11 @@ def _checked(model: Model, x: Any, y: Any, sample_weight: Any, class_weight: Any
     return data
 
 
+def _add_tangents(model: Model, data: _Checked) -> None:
+    """Let rows to train on bring their tangents."""
+    data.inputs += [tangent for regularizer in model.regularizers for tangent in regularizer.of(data.inputs[0])]
+
+
 def _positive(name: str, value: Any, low: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
         raise ValueError(f"{name} must be an integer of at least {low}, received {value!r}.")
@@ -285,6 +290,7 @@ def _training_rows(
 ) -> tuple[_Rows, _Rows | None]:  # fmt: skip
     """Check everything, then bind what trains and what validates."""
     data = _checked(model, x, y, sample_weight, class_weight)
+    _add_tangents(model, data)
     if validation_data is not None:
         if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
             raise ValueError(
@@ -386,7 +392,9 @@ def train_on_batch(
     """Make one update; see `Trainer.train_on_batch`."""
     _require_compiled(model, "train_on_batch")
     with model.gate:
-        rows = _Rows(model, _checked(model, _build_for(model, x), y, sample_weight, class_weight))
+        data = _checked(model, _build_for(model, x), y, sample_weight, class_weight)
+        _add_tangents(model, data)
+        rows = _Rows(model, data)
         _require_slopes(model)
         epoch = _Epoch(model, rows, rows.n, shuffle=False)
         epoch.begin()

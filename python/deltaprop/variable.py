@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import runtime
+from .constraints import Constraint
 
 __all__ = ["Variable"]
 
@@ -26,6 +27,8 @@ class Variable:
         Whether `fit` may change it.
     decays : bool
         Whether weight decay applies to it; biases do not decay.
+    constraint : Constraint, optional
+        What holds after each update of it.
 
     Examples
     --------
@@ -39,11 +42,21 @@ class Variable:
     array([2., 2.], dtype=float32)
     """
 
-    __slots__ = ("_native", "_trainable", "decays", "dtype", "name", "owner", "shape")
+    __slots__ = ("_native", "_trainable", "constraint", "decays", "dtype", "name", "owner", "shape")
 
     def __init__(
-        self, shape: tuple[int, ...], dtype: str, name: str, *, trainable: bool = True, decays: bool = True
+        self,
+        shape: tuple[int, ...],
+        dtype: str,
+        name: str,
+        *,
+        trainable: bool = True,
+        decays: bool = True,
+        constraint: Constraint | None = None,
     ) -> None:
+        if constraint is not None:
+            constraint.operation(shape)  # raises if it does not fit
+        self.constraint = constraint
         self.shape = shape
         self.dtype = dtype
         self.name = name

@@ -388,6 +388,9 @@ void test_penalty_grad(const Kernels<T>& k) {
   w.fill(0);
   k.penalty_grad(w.data(), l1, l2, g.data(), n);
   check::that(g.zero(0, n), name(k) + " penalty_grad: padding does not stay zero");
+  w.fill(1);
+  k.penalty_grad(w.data(), l1, l2, g.data(), n - 3);
+  check::that(!g.zero(n - 4, n - 3) && g.zero(n - 3, n), name(k) + " penalty_grad: written behind a row");
 }
 
 template <class T>

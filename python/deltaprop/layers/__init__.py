@@ -3,7 +3,7 @@
 from ..utils import choose
 from .activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from .base import Input, InputLayer, Layer, Shape, assign_all, checked_shape
-from .core import Dense, Flatten
+from .core import ActivityRegularization, Dense, Flatten
 from .merge import Add, Average, Concatenate, Multiply, Subtract
 from .noise import AlphaDropout, Dropout, GaussianDropout, GaussianNoise
 from .normalization import BatchNormalization, LayerNormalization, Normalization, RMSNormalization
@@ -11,6 +11,7 @@ from .normalization import BatchNormalization, LayerNormalization, Normalization
 __all__ = [
     "ELU",
     "Activation",
+    "ActivityRegularization",
     "Add",
     "AlphaDropout",
     "Average",
@@ -40,9 +41,9 @@ __all__ = [
 ]
 
 _CLASSES: tuple[type[Layer], ...] = (
-    Activation, Add, AlphaDropout, Average, BatchNormalization, Concatenate, Dense, Dropout, ELU, Flatten,
-    GaussianDropout, GaussianNoise, InputLayer, LayerNormalization, LeakyReLU, Multiply, Normalization, PReLU, ReLU,
-    RMSNormalization, Softmax, Subtract,
+    Activation, ActivityRegularization, Add, AlphaDropout, Average, BatchNormalization, Concatenate, Dense, Dropout,
+    ELU, Flatten, GaussianDropout, GaussianNoise, InputLayer, LayerNormalization, LeakyReLU, Multiply, Normalization,
+    PReLU, ReLU, RMSNormalization, Softmax, Subtract,
 )  # fmt: skip
 
 

@@ -6,8 +6,9 @@ import math
 from numbers import Real
 from typing import Any
 
+from .. import regularizers
 from ..graph import Tensor
-from ..regularizers import L1L2
+from ..regularizers import L1L2, SparseKL
 from ..variable import Variable
 
 __all__ = ["Input", "InputLayer", "Layer", "Shape", "assign_all", "checked_shape"]
@@ -42,6 +43,8 @@ class Layer:
         A factor on the optimiser's learning rate for this layer, at least 0. Setting it on a built layer works.
     input_shape : tuple of int, optional
         Shape of one row, on a first layer; `input_dim` is the same for vectors.
+    activity_regularizer : str, L1L2 or SparseKL, optional
+        A penalty on the layer's outputs.
     """
 
     base_name = "layer"
@@ -55,6 +58,7 @@ class Layer:
         learning_rate_multiplier: float = 1.0,
         input_shape: Any = None,
         input_dim: int | None = None,
+        activity_regularizer: str | L1L2 | SparseKL | dict[str, Any] | None = None,
     ) -> None:
         if name is not None and (not isinstance(name, str) or not name):
             raise ValueError(f"a layer's name must be a non-empty string, received {name!r}.")
@@ -65,6 +69,7 @@ class Layer:
         self.calls: list[Tensor] = []  # what it returned when it was called
         self.trainable = bool(trainable)
         self.learning_rate_multiplier = learning_rate_multiplier
+        self.activity_regularizer = regularizers.get_activity(activity_regularizer)
         self.declared_shape: Shape | None = None
         if input_dim is not None:
             self.declared_shape = checked_shape(input_dim, "input_dim")
@@ -210,11 +215,14 @@ class Layer:
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""
-        return {
+        config: dict[str, Any] = {
             "name": self.name,
             "trainable": self.trainable,
             "learning_rate_multiplier": self.learning_rate_multiplier,
         }
+        if self.activity_regularizer is not None:
+            config["activity_regularizer"] = self.activity_regularizer.get_config()
+        return config
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Layer:

@@ -1,19 +1,20 @@
-"""Layers that compute the same in training and prediction: Dense, Flatten."""
+"""Layers that compute the same in training and prediction: Dense, ActivityRegularization, Flatten."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-from .. import activations, initializers, regularizers
+from .. import activations, constraints, initializers, regularizers
 from ..activations import Activation as ActivationFunction
+from ..constraints import Constraint
 from ..initializers import Initializer
-from ..regularizers import L1L2
+from ..regularizers import L1L2, SparseKL
 from ..variable import Variable
 from .activation import Activation
 from .base import Layer, Shape
 
-__all__ = ["Dense", "Flatten"]
+__all__ = ["ActivityRegularization", "Dense", "Flatten"]
 
 
 class Dense(Layer):
@@ -28,6 +29,10 @@ class Dense(Layer):
     use_bias : bool
     kernel_initializer, bias_initializer : str or Initializer
     kernel_regularizer, bias_regularizer : str or L1L2, optional
+    activity_regularizer : str, L1L2 or SparseKL, optional
+        A penalty on the outputs.
+    kernel_constraint, bias_constraint : str or Constraint, optional
+        What holds after each update.
     **kwargs
         As in `Layer`.
 
@@ -56,9 +61,12 @@ class Dense(Layer):
         bias_initializer: str | Initializer | dict[str, Any] = "zeros",
         kernel_regularizer: str | L1L2 | dict[str, Any] | None = None,
         bias_regularizer: str | L1L2 | dict[str, Any] | None = None,
+        activity_regularizer: str | L1L2 | SparseKL | dict[str, Any] | None = None,
+        kernel_constraint: str | Constraint | dict[str, Any] | None = None,
+        bias_constraint: str | Constraint | dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         if isinstance(units, bool) or not isinstance(units, int) or units < 1:
             raise ValueError(f"units must be a positive integer, received {units!r}.")
         self.units = units
@@ -70,6 +78,8 @@ class Dense(Layer):
         self.bias_initializer = initializers.get(bias_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
         self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
         self.kernel: Variable | None = None
         self.bias: Variable | None = None
 
@@ -91,12 +101,14 @@ class Dense(Layer):
         """Create kernel and bias."""
         shape = self.variable_shapes(input_shape)["kernel"]
         initial = self.kernel_initializer(shape, dtype, seed=seed, stream=stream)
-        self.kernel = Variable(shape, dtype, f"{self.name}/kernel")
+        self.kernel = Variable(shape, dtype, f"{self.name}/kernel", constraint=self.kernel_constraint)
         self.kernel.assign(initial)
         self.variables = [self.kernel]
         if self.use_bias:
             initial = self.bias_initializer((self.units,), dtype, seed=seed, stream=stream + 1)
-            self.bias = Variable((self.units,), dtype, f"{self.name}/bias", decays=False)
+            self.bias = Variable(
+                (self.units,), dtype, f"{self.name}/bias", decays=False, constraint=self.bias_constraint
+            )
             self.bias.assign(initial)
             self.variables.append(self.bias)
 
@@ -116,7 +128,32 @@ class Dense(Layer):
             "bias_initializer": initializers.serialize(self.bias_initializer),
             "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
             "bias_regularizer": regularizers.serialize(self.bias_regularizer),
+            "kernel_constraint": constraints.serialize(self.kernel_constraint),
+            "bias_constraint": constraints.serialize(self.bias_constraint),
         }
+
+
+class ActivityRegularization(Layer):
+    """The identity, with the penalty ``l1 * sum |x| + l2 * sum x**2`` on what passes: the mean over the batch.
+
+    Parameters
+    ----------
+    l1, l2 : float
+        Not negative.
+    **kwargs
+        As in `Layer`.
+    """
+
+    base_name = "activity_regularization"
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(activity_regularizer=L1L2(l1, l2), **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, ready for JSON."""
+        config = super().get_config()
+        factors = config.pop("activity_regularizer")
+        return {**config, **factors}
 
 
 class Flatten(Layer):

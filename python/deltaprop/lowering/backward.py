@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from .. import host
 from ..activations import ACTIVATIONS
 from ..plan import ABSENT, Op, Plan
 from .builder import Builder
+from .penalties import Slope
 
-__all__ = ["contribute", "lower_backward", "needs_gradient", "obstacle"]
+if TYPE_CHECKING:
+    from .tangents import Tangent
+
+__all__ = ["contribute", "input_gradient", "lower_backward", "needs_gradient", "obstacle"]
 
 
 Gradient = Callable[[Builder, Op, int], int]
@@ -117,6 +122,11 @@ _MERGE_GRADIENTS: dict[str, Callable[[Builder, Op, int, int], int]] = {
 }
 
 
+def input_gradient(builder: Builder, op: Op, dy: int) -> int:
+    """Add the gradient of an operation with respect to its first input."""
+    return _GRADIENTS[op.kind](builder, op, dy)
+
+
 def contribute(builder: Builder, deltas: dict[int, int], buffer: int, delta: int, span: str = "backward") -> None:
     """Add a gradient to what other readers of the buffer have given."""
     if buffer in deltas:
@@ -124,6 +134,16 @@ def contribute(builder: Builder, deltas: dict[int, int], buffer: int, delta: int
         delta = builder.delta(buffer)
         builder.emit(span, "combine", both, (delta,), attributes=(1.0, 1.0))
     deltas[buffer] = delta
+
+
+def _add_slopes(builder: Builder, deltas: dict[int, int], slopes: list[Slope], a: int) -> None:
+    """Add the gradients of penalties on an activation to its delta: in place, where that is nobody else's."""
+    for slope in slopes:
+        own = a in deltas and list(deltas.values()).count(deltas[a]) == 1
+        delta = deltas[a] if own else builder.delta(a)
+        builder.emit("backward", slope.kind, slope.inputs, (delta,), attributes=slope.attributes, accumulate=own)
+        if not own:
+            contribute(builder, deltas, a, delta)
 
 
 def needs_gradient(plan: Plan, ops: list[Op]) -> set[int]:
@@ -146,7 +166,9 @@ def obstacle(ops: list[Op], needs: set[int]) -> str:
     return ""
 
 
-def lower_backward(builder: Builder, ops: list[Op], deltas: dict[int, int]) -> None:
+def lower_backward(
+    builder: Builder, ops: list[Op], deltas: dict[int, int], slopes: dict[int, list[Slope]], tangents: list[Tangent]
+) -> None:
     """Add the backward span, the forward span read upwards.
 
     Parameters
@@ -155,12 +177,18 @@ def lower_backward(builder: Builder, ops: list[Op], deltas: dict[int, int]) -> N
         What lies between the inputs and the losses.
     deltas : dict of int to int
         The gradient with respect to each buffer that a loss reads.
+    slopes : dict of int to list of Slope
+        Gradients of activity penalties by activation.
+    tangents : list of Tangent
     """
     plan = builder.plan
     needs = needs_gradient(plan, ops)
     summed: set[int] = set()  # what has the gradient of a product, which another product can be added to in place
     for op in reversed(ops):
-        dy = deltas.get(op.outputs[0], ABSENT)
+        y = op.outputs[0]
+        if y in needs:
+            _add_slopes(builder, deltas, slopes.get(y, []), y)
+        dy = deltas.get(y, ABSENT)
         if dy == ABSENT:
             continue
         if op.kind in _PARAMETER_GRADIENTS and op.inputs[1] in needs:
@@ -179,4 +207,6 @@ def lower_backward(builder: Builder, ops: list[Op], deltas: dict[int, int]) -> N
         elif op.inputs[0] in needs:
             if op.kind == "dense" and op.inputs[0] not in deltas:
                 summed.add(op.inputs[0])
-            contribute(builder, deltas, op.inputs[0], _GRADIENTS[op.kind](builder, op, dy))
+            contribute(builder, deltas, op.inputs[0], input_gradient(builder, op, dy))
+        for tangent in tangents:
+            tangent.pull(op, needs, deltas)

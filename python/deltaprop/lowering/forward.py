@@ -8,6 +8,7 @@ from typing import Any
 
 from ..layers import (
     Activation,
+    ActivityRegularization,
     Add,
     AlphaDropout,
     Average,
@@ -145,7 +146,7 @@ def _lower_normalization(builder: Builder, layer: Normalization, x: int) -> int:
     return y
 
 
-def _lower_flatten(builder: Builder, layer: Flatten, x: int) -> int:
+def _lower_identity(builder: Builder, layer: Layer, x: int) -> int:
     return x  # rows are flat anyway
 
 
@@ -171,12 +172,13 @@ def _lower_concatenate(builder: Builder, layer: Concatenate, xs: tuple[int, ...]
 # A layer that merges gets all its inputs, any other one its single input.
 _LOWERINGS: dict[type[Layer], Callable[[Builder, Any, Any], int]] = {
     Activation: _lower_activation,
+    ActivityRegularization: _lower_identity,
     Add: _lower_combine,
     Average: _lower_combine,
     Concatenate: _lower_concatenate,
     Dense: _lower_dense,
     Dropout: _lower_dropout,
-    Flatten: _lower_flatten,
+    Flatten: _lower_identity,
     Multiply: _lower_multiply,
     PReLU: _lower_prelu,
     Subtract: _lower_combine,

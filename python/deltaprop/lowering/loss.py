@@ -1,4 +1,4 @@
-"""The loss span: losses, metrics and penalties, with their sums."""
+"""The loss span: losses and metrics, with their sums."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from collections.abc import Sequence
 from .. import host
 from ..activations import ACTIVATIONS
 from ..graph import Graph
-from ..layers import Layer
 from ..losses import FunctionLoss, Loss
 from ..metrics import FunctionMetric, Metric
 from ..objective import Term
 from ..plan import ABSENT, Op
-from ..variable import Variable
 from .backward import contribute, needs_gradient, obstacle
 from .builder import Builder
 
-__all__ = ["lower_loss", "lower_metrics", "penalties_of"]
+__all__ = ["lower_loss", "lower_metrics"]
 
 
 def _lower_measure(
@@ -121,9 +119,3 @@ def _lower_metric(builder: Builder, metric: Metric, output: int, target: int, we
         function=metric.function, attributes=metric.constants(n),
     )  # fmt: skip
     return counter
-
-
-def penalties_of(layers: list[Layer]) -> list[tuple[Variable, float, float]]:
-    """Return the regularised variables with l1 and l2."""
-    pairs = [pair for layer in layers for pair in layer.penalties()]
-    return [(v, r.l1, r.l2) for v, r in pairs]

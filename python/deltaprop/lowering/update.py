@@ -1,4 +1,4 @@
-"""The update span: clipping, and the optimiser's step for each variable."""
+"""The update span: clipping, the optimiser's step for each variable, and constraints."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["lower_update"]
 
 
 def lower_update(builder: Builder, optimizer: Optimizer) -> None:
-    """Add clipping and the optimiser's step for each parameter with a gradient."""
+    """Add clipping, the optimiser's step and the constraint of each parameter with a gradient."""
     plan = builder.plan
     ordered = sorted(builder.gradients.items())
     norms = []
@@ -32,12 +32,15 @@ def lower_update(builder: Builder, optimizer: Optimizer) -> None:
             slots.append(plan.buffer("slot", variable.shape, f"{name}({plan.buffers[p].name})"))
             plan.variables[slots[-1]] = slot
         average = slots.pop() if optimizer.use_ema else ABSENT
-        decay = optimizer.weight_decay if optimizer.weight_decay and variable.decays else 0.0
+        decay = optimizer.decay_of(variable)
         builder.emit(
             "update", "update", (p, g), (p, *slots),
             function=optimizer.function,
             attributes=(decay, variable.learning_rate_multiplier, *optimizer.constants),
         )  # fmt: skip
+        if variable.constraint is not None:
+            kind, attributes = variable.constraint.operation(variable.shape)
+            builder.emit("update", kind, (p,), (p,), attributes=attributes)
         if optimizer.use_ema:
             every = float(optimizer.ema_overwrite_frequency or 0)
             builder.emit("update", "ema", (p, average), (average, p), attributes=(optimizer.ema_momentum, every))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -89,6 +91,8 @@ class Optimizer:
         self.name = name or type(self).__name__.lower()
         self.iterations = 0
         self._slots: dict[Variable, list[Variable]] = {}
+        self._undecayed: set[Variable] = set()
+        self._undecayed_names: set[re.Pattern[str]] = set()
 
     @property
     def learning_rate(self) -> float | LearningRateSchedule:
@@ -131,6 +135,30 @@ class Optimizer:
     def kept(self) -> tuple[str, ...]:
         """Names of what is kept per variable: the rule's slots, and the moving average."""
         return (*self.slots, "average") if self.use_ema else self.slots
+
+    def exclude_from_weight_decay(
+        self, var_list: Iterable[Variable] | None = None, var_names: Iterable[str] | None = None
+    ) -> None:
+        """Let some variables not decay, beside the biases.
+
+        Parameters
+        ----------
+        var_list : list of Variable, optional
+        var_names : list of str, optional
+            Regular expressions; a variable is excluded where one is found in its name, such as
+            ``dense/kernel``.
+        """
+        self._undecayed.update(var_list or ())
+        self._undecayed_names.update(re.compile(name) for name in var_names or ())
+
+    def decay_of(self, variable: Variable) -> float:
+        """Return the weight decay that applies to a variable."""
+        excluded = (
+            not variable.decays
+            or variable in self._undecayed
+            or any(name.search(variable.name) for name in self._undecayed_names)
+        )
+        return 0.0 if excluded else self.weight_decay or 0.0
 
     def initial_slot(self, slot: str) -> float:
         """Return what a slot is filled with before the first update."""
