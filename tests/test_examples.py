@@ -57,3 +57,10 @@ def test_two_outputs(tmp_path):
     output = run("two_outputs.py", folder=tmp_path)
     assert float(re.search(r"mean absolute error ([\d.]+)", output)[1]) < 0.3
     assert accuracy(output) >= 95
+
+
+def test_perceptron(tmp_path):
+    output = run("perceptron.py", folder=tmp_path)
+    assert re.search(r"^NAND learned", output, re.M) and re.search(r"^AND  learned", output, re.M)
+    assert "XOR  not linearly separable" in output
+    assert "two layers: [0, 1, 1, 0]" in output

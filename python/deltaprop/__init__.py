@@ -29,6 +29,7 @@ from . import (
 )
 from .layers import Input
 from .model import Model
+from .perceptron import Adaline, Perceptron
 from .runtime import get_num_threads, set_num_threads, show_config
 from .sequential import Sequential
 from .training import TrainingDiverged
@@ -40,8 +41,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Adaline",
     "Input",
     "Model",
+    "Perceptron",
     "Sequential",
     "TrainingDiverged",
     "Variable",
