@@ -70,6 +70,13 @@ def rows_of(x: Any, shape: Shape, what: str = "x") -> Array:
     return array
 
 
+def positive(name: str, value: Any, low: int = 1) -> int:
+    """Return a count, or raise a ValueError that names it."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
+        raise ValueError(f"{name} must be an integer of at least {low}, received {value!r}.")
+    return int(value)
+
+
 def entry_names(names: Sequence[str], what: str) -> list[str]:
     """Return what messages call each of several inputs or outputs."""
     return [what] if len(names) == 1 else [f"{what}[{name!r}]" for name in names]

@@ -1,4 +1,4 @@
-"""The user's verbs: compile, fit, evaluate, predict; the loops behind them are in training.py."""
+"""The user's verbs: compile, fit, evaluate, predict; what they do is in training.py and inference.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy.typing as npt
 
-from . import _core, losses, optimizers, runtime, training
+from . import _core, inference, losses, optimizers, runtime, training
 from .fuse import fuse
 from .graph import Graph
 from .lowering import lower
@@ -282,7 +282,7 @@ class Trainer(_core.Callable):
         Data are not scanned: a row with a NaN gives a row with NaNs. Any number of threads may
         predict on one model at once.
         """
-        return training.predict(self._model, x, batch_size, verbose, callbacks)
+        return inference.predict(self._model, x, batch_size, verbose, callbacks)
 
     def call(self, x: Any, training: bool = False) -> Any:
         """Return the outputs without the conveniences of `predict`: what ``model(x)`` does.
@@ -298,11 +298,9 @@ class Trainer(_core.Callable):
         training : bool
             Only False: dropout is off.
         """
-        from . import training as loops
-
         if training:
             raise ValueError("model(x, training=True) is not supported; dropout is on in fit only.")
-        return loops.call(self._model, x)
+        return inference.call(self._model, x)
 
     def train_on_batch(
         self,
@@ -321,4 +319,4 @@ class Trainer(_core.Callable):
 
     def predict_on_batch(self, x: Any) -> Any:
         """Return the outputs of one batch."""
-        return training.predict(self._model, x, None, 0, None)
+        return inference.predict(self._model, x, None, 0, None)

@@ -1,4 +1,4 @@
-"""The loops behind `fit`, `evaluate` and `predict`: epochs, callbacks, progress; executors run epochs."""
+"""The loops behind `fit` and `evaluate`: epochs, callbacks, progress; executors run epochs."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
 
 from . import _core, runtime
 from .callbacks import CallbackList, Logs
 from .data import (
-    array_of,
     check_finite,
     check_not_empty,
     entry_names,
     fold_weights,
     inputs_of,
+    positive,
     split_validation,
     targets_of,
 )  # fmt: skip
-from .graph import Tensor
+from .inference import build_for
 from .objective import per_entry
 from .progress import Progress, message
 from .restarts import best_of
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from .history import History
     from .model import Model
 
-__all__ = ["TrainingDiverged", "evaluate", "fit", "predict", "train_on_batch"]
+__all__ = ["TrainingDiverged", "evaluate", "fit", "train_on_batch"]
 
 Array = npt.NDArray[Any]
 
@@ -88,16 +87,6 @@ def _require_slopes(model: Model) -> None:
         raise ValueError(model.plan.obstacle)
 
 
-def _build_for(model: Model, x: Any) -> Any:
-    """Build a model that has not seen its input's shape yet."""
-    if not model.built:
-        x = array_of(x, "x")
-        if x.ndim == 1:
-            x = x[:, np.newaxis]
-        model.build(x.shape[1:])
-    return x
-
-
 def _checked(model: Model, x: Any, y: Any, sample_weight: Any, class_weight: Any = None, what: str = "") -> _Checked:
     """Return the data of all inputs and outputs, checked."""
     inputs = inputs_of(x, model.input_names, [t.row_shape for t in model.inputs], f"{what}x")
@@ -123,12 +112,6 @@ def _checked(model: Model, x: Any, y: Any, sample_weight: Any, class_weight: Any
 def _add_tangents(model: Model, data: _Checked) -> None:
     """Let rows to train on bring their tangents."""
     data.inputs += [tangent for regularizer in model.regularizers for tangent in regularizer.of(data.inputs[0])]
-
-
-def _positive(name: str, value: Any, low: int = 1) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
-        raise ValueError(f"{name} must be an integer of at least {low}, received {value!r}.")
-    return int(value)
 
 
 class _Measures:
@@ -230,16 +213,16 @@ def fit(
     from .history import History
 
     _require_compiled(model, "fit")
-    batch = _positive("batch_size", 32 if batch_size is None else batch_size)
-    epochs, initial_epoch = _positive("epochs", epochs), _positive("initial_epoch", initial_epoch, 0)
-    validation_freq = _positive("validation_freq", validation_freq)
+    batch = positive("batch_size", 32 if batch_size is None else batch_size)
+    epochs, initial_epoch = positive("epochs", epochs), positive("initial_epoch", initial_epoch, 0)
+    validation_freq = positive("validation_freq", validation_freq)
     if validation_batch_size is not None:
-        _positive("validation_batch_size", validation_batch_size)
+        positive("validation_batch_size", validation_batch_size)
     if restarts is not None:
-        _positive("restarts", restarts)
+        positive("restarts", restarts)
     watchers = CallbackList(callbacks, add_history=True, model=model)
     with model.gate:
-        x = _build_for(model, x)
+        x = build_for(model, x)
         train, held = _training_rows(
             model, x, y, sample_weight, class_weight, validation_split, validation_data
         )
@@ -356,10 +339,10 @@ def evaluate(
     """Return loss and metrics; see `Trainer.evaluate`."""
     _require_compiled(model, "evaluate")
     if batch_size is not None:
-        _positive("batch_size", batch_size)
+        positive("batch_size", batch_size)
     watchers = CallbackList(callbacks, model=model)
     with model.gate:
-        rows = _Rows(model, _checked(model, _build_for(model, x), y, sample_weight))
+        rows = _Rows(model, _checked(model, build_for(model, x), y, sample_weight))
         measures = _Measures(model)
         kept = measures.keep()
         progress = Progress(verbose, None, rows.n, label="Evaluate")
@@ -392,7 +375,7 @@ def train_on_batch(
     """Make one update; see `Trainer.train_on_batch`."""
     _require_compiled(model, "train_on_batch")
     with model.gate:
-        data = _checked(model, _build_for(model, x), y, sample_weight, class_weight)
+        data = _checked(model, build_for(model, x), y, sample_weight, class_weight)
         _add_tangents(model, data)
         rows = _Rows(model, data)
         _require_slopes(model)
@@ -404,60 +387,3 @@ def train_on_batch(
             epoch.undo()
             raise TrainingDiverged(0, 0, {})
     return _returned(logs, return_dict)
-
-
-def predict(model: Model, x: Any, batch_size: int | None, verbose: int | str, callbacks: Any) -> Any:
-    """Return outputs; see `Trainer.predict`."""
-    if batch_size is not None:
-        _positive("batch_size", batch_size)
-    x = _build_for(model, x)
-    inputs = inputs_of(x, model.input_names, [t.row_shape for t in model.inputs], "x")
-    watchers = CallbackList(callbacks, model=model)
-    progress = Progress(verbose, None, len(inputs[0]), label="Predict")
-    try:
-        watchers.on_predict_begin()
-        watchers.on_predict_batch_begin(0)
-        outputs = _outputs(model, inputs)
-        watchers.on_predict_batch_end(0)
-        watchers.on_predict_end()
-    finally:
-        progress.close()
-    return outputs if len(outputs) > 1 else outputs[0]
-
-
-def _outputs(model: Model, inputs: list[Array]) -> list[Array]:
-    executor, rows = model.executor(), len(inputs[0])
-    threads = runtime.threads_for(executor.flops(False) * rows, single_call=True)
-    outputs = executor.predict(inputs, threads)
-    return [out.reshape(rows, *t.row_shape) for out, t in zip(outputs, model.outputs)]
-
-
-def call(model: Model, x: Any) -> Any:
-    """Return outputs for rows, a single row or tensors; see `Trainer.call`."""
-    if isinstance(x, Tensor) or (isinstance(x, (list, tuple)) and any(isinstance(t, Tensor) for t in x)):
-        return _applied(model, x)
-    shapes = [t.row_shape for t in model.inputs]
-    arrays = [array_of(entry, "x") for entry in per_entry(x, model.input_names, "x")]
-    single = all(array.shape == shape for array, shape in zip(arrays, shapes))
-    if single:
-        arrays = [array[np.newaxis] for array in arrays]
-    outputs = _outputs(model, inputs_of(arrays[0] if len(arrays) == 1 else arrays, model.input_names, shapes, "x"))
-    if single:
-        outputs = [output[0] for output in outputs]
-    return outputs if len(outputs) > 1 else outputs[0]
-
-
-def _applied(model: Model, x: Any) -> Any:
-    """Call the model's layers on tensors: it becomes part of another graph."""
-    tensors = list(x) if isinstance(x, (list, tuple)) else [x]
-    if not model.built:
-        model.build(tensors[0].row_shape)
-    if len(tensors) != len(model.inputs) or not all(isinstance(t, Tensor) for t in tensors):
-        raise ValueError(f"model {model.name!r} takes {len(model.inputs)} tensors, received {x!r}.")
-    for tensor, expected in zip(tensors, model.inputs):
-        if tensor.row_shape != expected.row_shape:
-            raise ValueError(
-                f"model {model.name!r} takes rows of shape {expected.row_shape}, received {tensor.row_shape}."
-            )
-    outputs = model.require_graph().replay(dict(zip(model.inputs, tensors)))
-    return outputs if len(outputs) > 1 else outputs[0]

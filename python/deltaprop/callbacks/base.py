@@ -123,7 +123,7 @@ def _own_hooks(callback: Callback, base: type[Callback] = Callback) -> set[str]:
 
 
 @lru_cache(maxsize=256)  # a fit of few rows would spend most of its time here
-def _class_hooks(kind: type[Callback], base: type[Callback]) -> frozenset[str]:
+def _class_hooks(kind: Any, base: Any) -> frozenset[str]:
     return frozenset(hook for hook in _HOOKS if getattr(kind, hook) is not getattr(base, hook))
 
 

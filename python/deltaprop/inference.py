@@ -1,0 +1,89 @@
+"""Using a model: predict, and model(x) on numbers or on the tensors of another graph."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import runtime
+from .callbacks import CallbackList
+from .data import array_of, inputs_of, positive
+from .graph import Tensor
+from .objective import per_entry
+from .progress import Progress
+
+if TYPE_CHECKING:
+    from .model import Model
+
+__all__ = ["build_for", "call", "predict"]
+
+Array = npt.NDArray[Any]
+
+
+def build_for(model: Model, x: Any) -> Any:
+    """Build a model that has not seen its input's shape yet."""
+    if not model.built:
+        x = array_of(x, "x")
+        if x.ndim == 1:
+            x = x[:, np.newaxis]
+        model.build(x.shape[1:])
+    return x
+
+
+def predict(model: Model, x: Any, batch_size: int | None, verbose: int | str, callbacks: Any) -> Any:
+    """Return outputs; see `Trainer.predict`."""
+    if batch_size is not None:
+        positive("batch_size", batch_size)
+    x = build_for(model, x)
+    inputs = inputs_of(x, model.input_names, [t.row_shape for t in model.inputs], "x")
+    watchers = CallbackList(callbacks, model=model)
+    progress = Progress(verbose, None, len(inputs[0]), label="Predict")
+    try:
+        watchers.on_predict_begin()
+        watchers.on_predict_batch_begin(0)
+        outputs = _outputs(model, inputs)
+        watchers.on_predict_batch_end(0)
+        watchers.on_predict_end()
+    finally:
+        progress.close()
+    return outputs if len(outputs) > 1 else outputs[0]
+
+
+def _outputs(model: Model, inputs: list[Array]) -> list[Array]:
+    executor, rows = model.executor(), len(inputs[0])
+    threads = runtime.threads_for(executor.flops(False) * rows, single_call=True)
+    outputs = executor.predict(inputs, threads)
+    return [out.reshape(rows, *t.row_shape) for out, t in zip(outputs, model.outputs)]
+
+
+def call(model: Model, x: Any) -> Any:
+    """Return outputs for rows, a single row or tensors; see `Trainer.call`."""
+    if isinstance(x, Tensor) or (isinstance(x, (list, tuple)) and any(isinstance(t, Tensor) for t in x)):
+        return _applied(model, x)
+    shapes = [t.row_shape for t in model.inputs]
+    arrays = [array_of(entry, "x") for entry in per_entry(x, model.input_names, "x")]
+    single = all(array.shape == shape for array, shape in zip(arrays, shapes))
+    if single:
+        arrays = [array[np.newaxis] for array in arrays]
+    outputs = _outputs(model, inputs_of(arrays[0] if len(arrays) == 1 else arrays, model.input_names, shapes, "x"))
+    if single:
+        outputs = [output[0] for output in outputs]
+    return outputs if len(outputs) > 1 else outputs[0]
+
+
+def _applied(model: Model, x: Any) -> Any:
+    """Call the model's layers on tensors: it becomes part of another graph."""
+    tensors = list(x) if isinstance(x, (list, tuple)) else [x]
+    if not model.built:
+        model.build(tensors[0].row_shape)
+    if len(tensors) != len(model.inputs) or not all(isinstance(t, Tensor) for t in tensors):
+        raise ValueError(f"model {model.name!r} takes {len(model.inputs)} tensors, received {x!r}.")
+    for tensor, expected in zip(tensors, model.inputs):
+        if tensor.row_shape != expected.row_shape:
+            raise ValueError(
+                f"model {model.name!r} takes rows of shape {expected.row_shape}, received {tensor.row_shape}."
+            )
+    outputs = model.require_graph().replay(dict(zip(model.inputs, tensors)))
+    return outputs if len(outputs) > 1 else outputs[0]
