@@ -117,7 +117,7 @@ _BATCH_HOOKS = {kind: {f"on_{kind}_batch_begin", f"on_{kind}_batch_end"}
 
 def _own_hooks(callback: Callback, base: type[Callback] = Callback) -> set[str]:
     """The hooks that ``callback`` has of its own, by its class or put on the instance."""
-    own = (vars(callback).keys() & _HOOKS) | _class_hooks(type(callback), base)
+    own = (vars(callback).keys() & _HOOKS) | _class_hooks(type(callback), base)  # type: ignore[arg-type]  # classes are hashable
     # The empty train_batch hooks call the older ones.
     return own | {hook.replace("on_batch_", "on_train_batch_") for hook in own}
 
