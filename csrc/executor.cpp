@@ -47,7 +47,7 @@ Executor<T>::Executor(Plan plan, std::vector<std::shared_ptr<Variable<T>>> varia
     if (plan_.buffers[b].role == Role::gradient || plan_.buffers[b].role == Role::unit)
       training_.variables[b] = std::make_shared<Variable<T>>(plan_.buffers[b].shape, kernels_);
   for (const Op& op : plan_.ops) {
-    if (op.kind != Kind::dense && op.kind != Kind::dense_grad_x) continue;
+    if (!Plan::forward_product(op.kind) && op.kind != Kind::dense_grad_x) continue;
     Variable<T>& w = *training_.variables[static_cast<size_t>(op.in[1])];
     if (op.kind == Kind::dense ? w.transposed() && !w.narrow() : !w.transposed()) w.require_mirror();
   }
@@ -57,7 +57,7 @@ Executor<T>::Executor(Plan plan, std::vector<std::shared_ptr<Variable<T>>> varia
   for (int input : plan_.inputs) {
     bool products_only = true;
     for (size_t i = plan_.begin(Span::forward); i < plan_.end(Span::forward); ++i)
-      for (int b : plan_.ops[i].in) products_only &= b != input || plan_.ops[i].kind == Kind::dense;
+      for (int b : plan_.ops[i].in) products_only &= b != input || Plan::forward_product(plan_.ops[i].kind);
     readable_in_place_.push_back(products_only);
   }
 }
@@ -68,7 +68,7 @@ double Executor<T>::flops(bool training) const {
   for (size_t i = 0; i < (training ? plan_.ops.size() : plan_.end(Span::loss)); ++i) {
     const Op& op = plan_.ops[i];
     const bool weights = op.kind == Kind::dense_grad_w || op.kind == Kind::dense_update;
-    if (op.kind != Kind::dense && op.kind != Kind::dense_grad_x && !weights) continue;
+    if (!Plan::forward_product(op.kind) && op.kind != Kind::dense_grad_x && !weights) continue;
     const int matrix = weights ? op.out[0] : op.in[1];
     sum += 2.0 * static_cast<double>(plan_.buffers[static_cast<size_t>(matrix)].width());
   }

@@ -9,6 +9,7 @@ namespace {
 const char* const kRoles[] = {"input",     "target",   "weight", "activation", "delta",   "mask",  "row",
                               "parameter", "gradient", "slot",   "unit",       "counter", "scalar"};
 const char* const kKinds[] = {"dense",
+                              "dense_transposed",
                               "add_bias",
                               "activation",
                               "softmax",
@@ -125,7 +126,8 @@ struct Signature {
 
 Signature signature(Kind kind) {
   switch (kind) {
-    case Kind::dense: return {"rpp?", "rr?", 0};
+    case Kind::dense:
+    case Kind::dense_transposed: return {"rpp?", "rr?", 0};
     case Kind::add_bias: return {"rp", "r", 0};
     case Kind::activation: return {"r", "r", 0};
     case Kind::softmax:
@@ -238,7 +240,7 @@ class OpCheck {
   // Whether the operation's function is an activation with a constant.
   bool has_constant() const {
     const auto f = static_cast<Activation>(op_.function);
-    const bool activates = op_.kind == Kind::dense || op_.kind == Kind::activation ||
+    const bool activates = Plan::forward_product(op_.kind) || op_.kind == Kind::activation ||
                            op_.kind == Kind::activation_grad || op_.kind == Kind::dense_grad_x;
     return activates &&
            (f == Activation::leaky_relu || f == Activation::relu6 || f == Activation::elu || f == Activation::celu);
@@ -295,6 +297,10 @@ class OpCheck {
     switch (op_.kind) {
       case Kind::dense:
         matrix(in(0), in(1), out(0));
+        same_width(out(0), out(1));
+        return same_width(in(2), out(0));
+      case Kind::dense_transposed:
+        matrix(out(0), in(1), in(0));
         same_width(out(0), out(1));
         return same_width(in(2), out(0));
       case Kind::dense_grad_w: matrix(in(0), out(0), in(1)); return same_width(out(1), in(1));

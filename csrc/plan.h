@@ -41,6 +41,7 @@ struct Buffer {
 // in -> out, with -1 for an optional operand that is absent. `function` is an Activation, Loss, Tally or Optimizer.
 enum class Kind {
   dense,             // x w [b] -> y [z]        y = function(z), z = x w + b; attributes: the function's constant
+  dense_transposed,  // x w [b] -> y [z]        the same with z = x w' + b: a layer on another one's weights
   add_bias,          // z b -> y
   activation,        // z -> a                  attributes: the function's constant
   softmax,           // z -> p
@@ -120,6 +121,9 @@ struct Plan {
 
   // Whether an operation of the update span forms a gradient, so that every block of a batch runs it.
   static bool forms_gradient(Kind kind) { return kind == Kind::dense_update || kind == Kind::bias_update; }
+
+  // Whether it is the product of a layer with its weights.
+  static bool forward_product(Kind kind) { return kind == Kind::dense || kind == Kind::dense_transposed; }
 
   // Whether an operation does nothing outside training, so that its result is its input.
   static bool only_trains(Kind kind) {

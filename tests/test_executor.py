@@ -18,7 +18,7 @@ SIZES = (1, 3, 10, 17, 64, 100, 129)
 
 Dense, Dropout, Activation = dp.layers.Dense, dp.layers.Dropout, dp.layers.Activation
 BatchNorm, LayerNorm, RMSNorm = dp.layers.BatchNormalization, dp.layers.LayerNormalization, dp.layers.RMSNormalization
-Normalization = dp.layers.Normalization
+Normalization, DenseTranspose = dp.layers.Normalization, dp.layers.DenseTranspose
 
 
 class Network:
@@ -93,6 +93,12 @@ def branches(x: Any) -> Any:
 def two_heads(x: Any) -> list[Any]:
     h = Dense(10, "tanh")(x)
     return [Dense(3)(h), Dense(3, "sigmoid", kernel_regularizer=L2)(h), h]
+
+
+def tied(*units: int) -> list[dp.layers.Layer]:
+    """An autoencoder whose way back has the weights of the way there."""
+    down = [Dense(n, "tanh", kernel_regularizer=L2) for n in units]
+    return [*down, *(DenseTranspose(layer, "sigmoid", bias_regularizer=L1) for layer in reversed(down))]
 
 
 def cubed(y_true: np.ndarray, y_pred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -302,6 +308,9 @@ NETWORKS: dict[str, Callable[[], Network]] = {
     ),
     **{name: lambda a=a: activated(a) for name, a in dp.activations.ACTIVATIONS.items()},
     "branches": lambda: Network((17,), branches, "mse", 64, ("mae",)),
+    "tied": lambda: Network((17,), tied(100, 3), "mse", 64),
+    "tied-wide": lambda: Network((10,), tied(129), "mse", 17),
+    "tied-narrow": lambda: Network((129,), tied(1), "mse", 17),
     "two-heads": lambda: Network((10,), two_heads, ["mse", "half_squared_error", None], 17, (["mae"], ["mse"], None)),
     "functions": lambda: Network(
         (10,), [Dense(17, (np.sin, np.cos)), Dense(3), Activation((np.arctan, lambda z: 1 / (1 + z**2)))], cubed, 17,
@@ -340,7 +349,8 @@ OPTIMIZERS: dict[str, Callable[[], dp.optimizers.Optimizer]] = {
 
 # How closely an operation must agree with the reference; see TOLERANCES.
 AGREEMENT = {
-    "dense": "contraction", "dense_grad_w": "contraction", "bias_grad": "contraction",
+    "dense": "contraction", "dense_transposed": "contraction",
+    "dense_grad_w": "contraction", "bias_grad": "contraction",
     "dense_grad_x": "contraction", "dense_update": "contraction", "bias_update": "contraction",
     "prelu": "exact", "prelu_grad": "exact", "prelu_grad_alpha": "contraction",
     "add_bias": "exact", "dropout": "exact", "dropout_grad": "exact", "clip_value": "exact",
@@ -377,9 +387,10 @@ def magnitude(op: Op, value: Callable[[int], Any]) -> float:
         return np.abs(np.asarray(value(buffer), dtype=np.float64))
 
     inputs = op.inputs
-    if op.kind == "dense":
+    if op.kind in ("dense", "dense_transposed"):
         bias = size(inputs[2]) if inputs[2] != ABSENT else 0.0
-        return float((size(inputs[0]) @ size(inputs[1]) + bias).max())
+        w = size(inputs[1])
+        return float((size(inputs[0]) @ (w if op.kind == "dense" else w.T) + bias).max())
     if op.kind == "dense_grad_x":
         return float((size(inputs[0]) @ size(inputs[1]).T).max())
     if op.kind in ("dense_grad_w", "dense_update"):
@@ -587,7 +598,7 @@ def trained(
 
 
 # What is compared here is the loop: what operations pass to each other, and batches that are short or long.
-DEEP = ["relu-softmax-sparse", "tanh-mse", "regularised"]
+DEEP = ["relu-softmax-sparse", "tanh-mse", "regularised", "tied"]
 EPOCHS = [
     *(pytest.param(name, "momentum", 90, 32, id=name) for name in NETWORKS),  # the last batch is short
     *(pytest.param("regularised", name, 90, 32, id=name) for name in OPTIMIZERS),

@@ -27,6 +27,13 @@ def scaled(penalties: dict[str, Any]) -> dict[str, Any]:
     return {new: penalties[old] for new, old in pairs.items() if old in penalties}
 
 
+def tied(*units: int, **r: Any) -> list[dp.layers.Layer]:
+    """An autoencoder whose way back has the weights of the way there."""
+    down = [Dense(n, "tanh", **r) for n in units]
+    bias = {name: value for name, value in r.items() if name.startswith("bias")}
+    return [*down, *(dp.layers.DenseTranspose(layer, "sigmoid", **bias) for layer in reversed(down))]
+
+
 # What stands between the input, of width 3, and the output layer.
 HIDDEN: dict[str, Callable[..., list[dp.layers.Layer]]] = {
     "dense-linear": lambda **r: [Dense(4, **r)],
@@ -43,6 +50,7 @@ HIDDEN: dict[str, Callable[..., list[dp.layers.Layer]]] = {
     ],
     "prelu": lambda **r: [Dense(4, **r), dp.layers.PReLU(), Dense(3), dp.layers.PReLU(shared_axes=1)],
     "two": lambda **r: [Dense(4, "relu", **r), Dense(3, "tanh", **r)],
+    "tied": lambda **r: tied(4, **r),
     "activation": lambda **r: [Dense(4, **r), Activation("tanh"), Activation("softmax")],
     "dropout": lambda **r: [Dropout(0.2), Dense(6, "relu", **r), Dropout(0.5)],
     "noise": lambda **r: [

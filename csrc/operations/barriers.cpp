@@ -21,6 +21,7 @@ Cut cut_of(const Workspace<T>& work, const Op& op, int buffer, bool written) {
     case Kind::sparse_kl:
     case Kind::square_sum: return Cut::one_thread;
     case Kind::dense:
+    case Kind::dense_transposed:
     case Kind::dense_grad_x: {
       const Variable<T>& w = *work.variables[static_cast<size_t>(op.in[1])];
       if (b.of_variable()) return Cut::whole;

@@ -38,9 +38,7 @@ void narrow_dense(const Case<T>& c) {
 }
 
 template <class T>
-void dense(const Case<T>& c) {
-  if (c.variable(c.in(1)).narrow()) return narrow_dense(c);
-  const Packed<T>& w = c.variable(c.in(1)).forward();
+void wide_dense(const Case<T>& c, const Packed<T>& w) {
   const auto function = static_cast<Activation>(c.op.function);
   const auto activate = c.kernels.activation[size(function)].value;
   const int z = kept_input(c);
@@ -63,6 +61,17 @@ void dense(const Case<T>& c) {
     for (size_t r = from; r < to; ++r)  // while they are in the L1 cache
       activate(c.row(z, r) + column, c.row(c.out(0), r) + column, product.width, static_cast<T>(c.op.constant()));
   });
+}
+
+template <class T>
+void dense(const Case<T>& c) {
+  const Variable<T>& w = c.variable(c.in(1));
+  w.narrow() ? narrow_dense(c) : wide_dense(c, w.forward());
+}
+
+template <class T>
+void dense_transposed(const Case<T>& c) {
+  wide_dense(c, c.variable(c.in(1)).backward());
 }
 
 template <class T>
@@ -255,6 +264,7 @@ template <class T>
 Operation<T> forward_operation(Kind kind) {
   switch (kind) {
     case Kind::dense: return dense<T>;
+    case Kind::dense_transposed: return dense_transposed<T>;
     case Kind::add_bias: return add_bias<T>;
     case Kind::activation: return activation<T>;
     case Kind::softmax: return softmax<T>;

@@ -41,7 +41,8 @@ def _sum(coefficients: tuple[float, ...], names: list[str]) -> str:
 
 def _dense(op: Op, i: list[str], o: list[str]) -> str:
     bias = f" + {i[2]}" if i[2] else ""
-    product = f"{i[0]} {i[1]}{bias}"
+    transposed = "'" if op.kind == "dense_transposed" else ""
+    product = f"{i[0]} {i[1]}{transposed}{bias}"
     if o[1:]:
         return f"{o[0]} = {op.function}({o[1]}),  {o[1]} = {product}"
     return f"{o[0]} = {_wrap(op.function, product)}"
@@ -158,6 +159,7 @@ def _sparse_kl(op: Op, i: list[str], o: list[str]) -> str:
 
 _EQUATIONS: dict[str, Callable[[Op, list[str], list[str]], str]] = {
     "dense": _dense,
+    "dense_transposed": _dense,
     "add_bias": lambda op, i, o: f"{o[0]} = {i[0]} + {i[1]}",
     "activation": lambda op, i, o: f"{o[0]} = {op.function}({i[0]})",
     "softmax": lambda op, i, o: f"{o[0]} = softmax({i[0]})",
@@ -225,7 +227,7 @@ _EQUATIONS: dict[str, Callable[[Op, list[str], list[str]], str]] = {
 
 def _shapes(plan: Plan, op: Op) -> str:
     """The sizes of a matrix product, without the rows."""
-    if op.kind not in ("dense", "dense_grad_w", "dense_grad_x", "dense_update"):
+    if op.kind not in ("dense", "dense_transposed", "dense_grad_w", "dense_grad_x", "dense_update"):
         return ""
     matrix = op.outputs[0] if op.kind in ("dense_grad_w", "dense_update") else op.inputs[1]
     n_in, n_out = plan.buffers[matrix].shape

@@ -63,7 +63,7 @@ def fuse(plan: Plan) -> Plan:
         if op.kind == "loss" and op.function in _MATCHED:
             _match_loss(rewriter, op)
     for op in list(plan.spans["forward"]):
-        if op.kind == "dense":
+        if op.kind in ("dense", "dense_transposed"):
             _merge_dense(rewriter, op)
     for op in list(plan.spans["update"]):
         if op.kind == "update":
@@ -116,6 +116,8 @@ def _merge_update(rewriter: _Rewriter, update: Op) -> None:
     users = [op for op in rewriter.plan.ops if gradient in (*op.inputs, *op.outputs) and op is not update]
     if len(users) != 1 or users[0].kind not in ("dense_grad_w", "bias_grad"):
         return  # clipped or penalised on the way
+    if any(op.kind == "dense_transposed" and op.inputs[1] == parameter for op in rewriter.plan.ops):
+        return  # it reads the copy that such an update of a single row leaves behind
     update.kind = "dense_update" if users[0].kind == "dense_grad_w" else "bias_update"
     update.inputs = (*users[0].inputs, parameter)
     update.outputs = (parameter, gradient, *update.outputs[1:])

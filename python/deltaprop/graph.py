@@ -127,9 +127,9 @@ class Graph:
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Graph:
         """Return a graph of new layers from what `get_config` returned."""
-        from .layers import InputLayer, get_layer_class
+        from .layers import InputLayer, layers_from_config
 
-        layers = [get_layer_class(entry["class"]).from_config(entry["config"]) for entry in config["layers"]]
+        layers = layers_from_config(config["layers"])
         tensors: list[Tensor] = []
         for number, sources in config["calls"]:
             layer = layers[number]

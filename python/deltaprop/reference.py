@@ -63,8 +63,14 @@ class ReferenceExecutor:
     # -- operations; each reads and writes self.values
 
     def _dense(self, op: Op) -> None:
-        x, w, b = op.inputs
-        z = self.values[x] @ self.values[w]
+        self._affine(op, self.values[op.inputs[1]])
+
+    def _dense_transposed(self, op: Op) -> None:
+        self._affine(op, self.values[op.inputs[1]].T)
+
+    def _affine(self, op: Op, w: Array) -> None:
+        x, _, b = op.inputs
+        z = self.values[x] @ w
         if b != ABSENT:
             z = z + self.values[b]
         if op.outputs[1:]:

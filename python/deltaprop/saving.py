@@ -14,7 +14,7 @@ import numpy.typing as npt
 from . import losses, metrics, optimizers, regularizers
 from .container import pack, reason, unpack, write
 from .graph import Graph
-from .layers import InputLayer, Layer, Shape, assign_all, checked_shape, get_layer_class
+from .layers import InputLayer, Layer, Shape, assign_all, checked_shape, layers_from_config
 from .model import Model, trainables
 from .objective import Term
 from .sequential import Sequential
@@ -313,7 +313,7 @@ def _check_fit(config: Mapping[str, Any], weights: Mapping[str, Array]) -> list[
         graph = Graph.from_config(config)
         layers = graph.layers
     else:
-        layers = [get_layer_class(entry["class"]).from_config(entry["config"]) for entry in config["layers"]]
+        layers = layers_from_config(config["layers"])
         row = (layers[0].declared_shape if layers else None) or config["input_shape"]
         if row is not None:
             source = InputLayer(checked_shape(row, "input_shape")).tensor()

@@ -163,11 +163,11 @@ class Sequential(Model):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Sequential:
         """Return a model with the structure that `get_config` returned, and new weights."""
-        from .layers import get_layer_class
+        from .layers import layers_from_config
 
         model = cls(name=config["name"], dtype=config["dtype"], seed=config["seed"])
-        for entry in config["layers"]:
-            model.add(get_layer_class(entry["class"]).from_config(entry["config"]))
+        for layer in layers_from_config(config["layers"]):
+            model.add(layer)
         if config["input_shape"] is not None:
             model.build(tuple(config["input_shape"]))
         return model

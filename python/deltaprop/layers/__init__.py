@@ -1,5 +1,8 @@
 """Layers: what a network is made of, and the variables they get at build. No arithmetic lives here."""
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from ..utils import choose
 from .activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from .base import Input, InputLayer, Layer, Shape, assign_all, checked_shape
@@ -7,6 +10,7 @@ from .core import ActivityRegularization, Dense, Flatten
 from .merge import Add, Average, Concatenate, Multiply, Subtract
 from .noise import AlphaDropout, Dropout, GaussianDropout, GaussianNoise
 from .normalization import BatchNormalization, LayerNormalization, Normalization, RMSNormalization
+from .tied import DenseTranspose
 
 __all__ = [
     "ELU",
@@ -18,6 +22,7 @@ __all__ = [
     "BatchNormalization",
     "Concatenate",
     "Dense",
+    "DenseTranspose",
     "Dropout",
     "Flatten",
     "GaussianDropout",
@@ -38,15 +43,24 @@ __all__ = [
     "assign_all",
     "checked_shape",
     "get_layer_class",
+    "layers_from_config",
 ]
 
 _CLASSES: tuple[type[Layer], ...] = (
-    Activation, ActivityRegularization, Add, AlphaDropout, Average, BatchNormalization, Concatenate, Dense, Dropout,
-    ELU, Flatten, GaussianDropout, GaussianNoise, InputLayer, LayerNormalization, LeakyReLU, Multiply, Normalization,
-    PReLU, ReLU, RMSNormalization, Softmax, Subtract,
+    Activation, ActivityRegularization, Add, AlphaDropout, Average, BatchNormalization, Concatenate, Dense,
+    DenseTranspose, Dropout, ELU, Flatten, GaussianDropout, GaussianNoise, InputLayer, LayerNormalization, LeakyReLU,
+    Multiply, Normalization, PReLU, ReLU, RMSNormalization, Softmax, Subtract,
 )  # fmt: skip
 
 
 def get_layer_class(name: str) -> type[Layer]:
     """Return the layer class of a saved model; only our own are known, so loading runs no foreign code."""
     return choose("layer", name, {cls.__name__: cls for cls in _CLASSES})
+
+
+def layers_from_config(entries: Iterable[Mapping[str, Any]]) -> list[Layer]:
+    """Return the layers of a saved model, from class and configuration of each; those that name others find them."""
+    layers = [get_layer_class(entry["class"]).from_config(entry["config"]) for entry in entries]
+    for layer in layers:
+        layer.find_layers({other.name: other for other in layers if other.name is not None})
+    return layers

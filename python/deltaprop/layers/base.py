@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
@@ -228,6 +229,9 @@ class Layer:
     def from_config(cls, config: dict[str, Any]) -> Layer:
         """Return a layer from what `get_config` returned."""
         return cls(**config)
+
+    def find_layers(self, layers: Mapping[str, Layer]) -> None:
+        """Replace the names of other layers, which `get_config` gives, by these; most layers name none."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"

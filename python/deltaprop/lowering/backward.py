@@ -58,6 +58,12 @@ def _dense_grad_x(builder: Builder, op: Op, dy: int) -> int:
     return dx
 
 
+def _dense_transposed_grad_x(builder: Builder, op: Op, dy: int) -> int:
+    dx = builder.delta(op.inputs[0])
+    builder.emit("backward", "dense", (dy, op.inputs[1], ABSENT), (dx,), function="linear")
+    return dx
+
+
 def _host_grad(builder: Builder, op: Op, dy: int) -> int:
     function = builder.functions[op.outputs[0]]
     dz = builder.delta(op.inputs[0])
@@ -72,6 +78,7 @@ _GRADIENTS: dict[str, Gradient] = {
     "alpha_dropout": _dropout_grad,
     "batch_norm": _gradient_by("batch_norm_grad", lambda op: op.outputs[:2], slice(0)),
     "dense": _dense_grad_x,
+    "dense_transposed": _dense_transposed_grad_x,
     "dropout": _dropout_grad,
     "gaussian_dropout": _gradient_by("noise_grad", lambda op: op.outputs[1:], slice(0)),
     "gaussian_noise": lambda builder, op, dy: dy,
@@ -88,6 +95,7 @@ _GRADIENTS: dict[str, Gradient] = {
 _PARAMETER_GRADIENTS: dict[str, tuple[str, Callable[[Op, int], tuple[int, ...]]]] = {
     "add_bias": ("bias_grad", lambda op, dy: (dy,)),
     "dense": ("dense_grad_w", lambda op, dy: (op.inputs[0], dy)),
+    "dense_transposed": ("dense_grad_w", lambda op, dy: (dy, op.inputs[0])),
     "prelu": ("prelu_grad_alpha", lambda op, dy: (dy, op.inputs[0])),
     "scale_columns": ("scale_grad", lambda op, dy: (op.inputs[0], dy)),
 }

@@ -15,6 +15,7 @@ from ..layers import (
     BatchNormalization,
     Concatenate,
     Dense,
+    DenseTranspose,
     Dropout,
     Flatten,
     GaussianDropout,
@@ -33,11 +34,12 @@ from .builder import Builder
 __all__ = ["lower_layer"]
 
 
-def _lower_dense(builder: Builder, layer: Dense, x: int) -> int:
-    assert layer.kernel is not None and layer.output_shape is not None
-    w = builder.parameter(layer.kernel, "W")
+def _lower_dense(builder: Builder, layer: Dense | DenseTranspose, x: int) -> int:
+    kind, dense = ("dense_transposed", layer.tied_to) if isinstance(layer, DenseTranspose) else ("dense", layer)
+    assert dense.kernel is not None and layer.output_shape is not None
+    w = builder.parameter(dense.kernel, "W")
     z = builder.plan.buffer("activation", layer.output_shape, builder.name("z"))
-    builder.emit("forward", "dense", (x, w, ABSENT), (z,), function="linear")
+    builder.emit("forward", kind, (x, w, ABSENT), (z,), function="linear")
     if layer.bias is not None:
         b = builder.parameter(layer.bias, "b")
         product, z = z, builder.rows("activation", z, builder.plan.buffers[z].name)
@@ -177,6 +179,7 @@ _LOWERINGS: dict[type[Layer], Callable[[Builder, Any, Any], int]] = {
     Average: _lower_combine,
     Concatenate: _lower_concatenate,
     Dense: _lower_dense,
+    DenseTranspose: _lower_dense,
     Dropout: _lower_dropout,
     Flatten: _lower_identity,
     Multiply: _lower_multiply,

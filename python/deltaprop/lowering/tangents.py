@@ -62,9 +62,9 @@ class Tangent:
         builder, plan = self.builder, self.builder.plan
         if op.kind in ("add_bias", "gaussian_noise"):
             return t
-        if op.kind == "dense":
+        if op.kind in ("dense", "dense_transposed"):
             image = builder.rows("activation", op.outputs[0], "")
-            builder.emit("backward", "dense", (t, op.inputs[1], ABSENT), (image,), function="linear")
+            builder.emit("backward", op.kind, (t, op.inputs[1], ABSENT), (image,), function="linear")
         elif op.kind in ("activation", "softmax", "dropout"):
             image = input_gradient(builder, op, t)  # its Jacobian is symmetric
         else:
@@ -84,9 +84,10 @@ class Tangent:
         delta = self.deltas.get(op.outputs[0])
         if delta is None:
             return
-        if op.kind == "dense" and op.inputs[1] in needs:
+        if op.kind in ("dense", "dense_transposed") and op.inputs[1] in needs:
+            operands = (self.images[x], delta) if op.kind == "dense" else (delta, self.images[x])
             outputs = (self.builder.gradient(op.inputs[1])[0],)
-            emit("backward", "dense_grad_w", (self.images[x], delta), outputs, accumulate=True)
+            emit("backward", "dense_grad_w", operands, outputs, accumulate=True)
         if x not in needs:
             return
         self.deltas[x] = input_gradient(self.builder, op, delta)
