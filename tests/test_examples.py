@@ -64,3 +64,9 @@ def test_perceptron(tmp_path):
     assert re.search(r"^NAND learned", output, re.M) and re.search(r"^AND  learned", output, re.M)
     assert "XOR  not linearly separable" in output
     assert "two layers: [0, 1, 1, 0]" in output
+
+
+def test_tangent_propagation(tmp_path):
+    pytest.importorskip("sklearn")
+    plain, taught = re.findall(r"([\d.]+)%$", run("tangent_propagation.py", folder=tmp_path), re.M)
+    assert float(taught) < float(plain) - 1.5  # percent of the shifted digits
