@@ -70,3 +70,26 @@ def test_tangent_propagation(tmp_path):
     pytest.importorskip("sklearn")
     plain, taught = re.findall(r"([\d.]+)%$", run("tangent_propagation.py", folder=tmp_path), re.M)
     assert float(taught) < float(plain) - 1.5  # percent of the shifted digits
+
+
+def number(output, label):
+    return float(re.search(rf"{label} +([\d.]+)", output)[1])
+
+
+def test_sparse_autoencoder(tmp_path):
+    pytest.importorskip("sklearn")
+    output = run("sparse_autoencoder.py", folder=tmp_path)
+    low, high = map(float, re.search(r"from ([\d.]+) to ([\d.]+)", output).groups())
+    assert low > 0.03 and number(output, "mean activations") < 0.075 and high < 0.1
+    assert number(output, "reconstruction error") < 0.02
+    trained, untrained = map(int, re.search(r"hold (\d+)% of a feature, (\d+)% before", output).groups())
+    assert trained > 1.5 * untrained
+
+
+@pytest.mark.parametrize("arguments", [[], ["--tied"], ["--gaussian"]], ids=["masking", "tied", "gaussian"])
+def test_denoising_autoencoder(arguments, tmp_path):
+    pytest.importorskip("sklearn")
+    output = run("denoising_autoencoder.py", *arguments, folder=tmp_path)
+    corrupted = number(output, "corrupted test digits")
+    plain, denoising = number(output, "a plain autoencoder"), number(output, "a denoising autoencoder")
+    assert denoising < 0.5 * plain and denoising < 0.4 * corrupted

@@ -27,6 +27,7 @@ from . import (
     schedules,
     utils,
 )
+from .autoencoder import Autoencoder
 from .layers import Input
 from .model import Model
 from .perceptron import Adaline, Perceptron
@@ -42,6 +43,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Adaline",
+    "Autoencoder",
     "Input",
     "Model",
     "Perceptron",
