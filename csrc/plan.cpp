@@ -26,6 +26,7 @@ const char* const kKinds[] = {"dense",
                               "combine",
                               "multiply",
                               "concatenate",
+                              "embedding",
                               "slice",
                               "host",
                               "loss",
@@ -46,6 +47,7 @@ const char* const kKinds[] = {"dense",
                               "layer_norm_grad",
                               "standardize_grad",
                               "scale_grad",
+                              "embedding_grad",
                               "dense_grad_w",
                               "bias_grad",
                               "dense_grad_x",
@@ -60,6 +62,7 @@ const char* const kKinds[] = {"dense",
                               "update",
                               "dense_update",
                               "bias_update",
+                              "embedding_update",
                               "ema",
                               "min_max_norm",
                               "non_neg"};
@@ -143,6 +146,7 @@ Signature signature(Kind kind) {
     case Kind::combine:
     case Kind::multiply:
     case Kind::concatenate: return {"rr*", "r", 0};
+    case Kind::embedding: return {"rp", "r", 0};
     case Kind::slice: return {"r", "r", 1};
     case Kind::host: return {"aa*", "aa*", 1};
     case Kind::loss: return {"rtw?r?", "vr?", 1};
@@ -164,6 +168,7 @@ Signature signature(Kind kind) {
     case Kind::layer_norm_grad: return {"rrv", "r", 1};
     case Kind::standardize_grad: return {"rp", "r", 3};
     case Kind::scale_grad: return {"rr", "g", 0};
+    case Kind::embedding_grad: return {"rr", "g", 0};
     case Kind::dense_grad_w: return {"rr", "gg?", 0};
     case Kind::bias_grad: return {"r", "g", 0};
     case Kind::dense_grad_x: return {"rpr?", "r", 0};
@@ -178,6 +183,7 @@ Signature signature(Kind kind) {
     case Kind::update: return {"pg", "ps*", 2};
     case Kind::dense_update: return {"rrp", "pgs*", 2};
     case Kind::bias_update: return {"rp", "pgs*", 2};
+    case Kind::embedding_update: return {"rrp", "pg", 2};
     case Kind::ema: return {"ps", "sp", 2};
     case Kind::min_max_norm: return {"p", "p", 4};
     case Kind::non_neg: return {"p", "p", 0};
@@ -288,6 +294,13 @@ class OpCheck {
           "the weights' shape does not fit the rows");
   }
 
+  // Each id stands for a row of the table.
+  void table(int ids, int w, int rows) const {
+    const auto& shape = buffer(w).shape;
+    check(shape.size() == 2, "the table is no matrix");
+    check(buffer(ids).width() * shape[1] == buffer(rows).width(), "the table's shape does not fit the rows");
+  }
+
   // A slope per column, or one for all.
   void slopes(int alpha, int rows) const {
     if (buffer(alpha).width() != 1) same_width(alpha, rows);
@@ -311,6 +324,14 @@ class OpCheck {
       case Kind::dense_update:
         matrix(in(0), in(2), in(1));
         same_shape(in(2), out(0));
+        return optimizer();
+      case Kind::embedding: return table(in(0), in(1), out(0));
+      case Kind::embedding_grad: return table(in(0), out(0), in(1));
+      case Kind::embedding_update:
+        table(in(0), in(2), in(1));
+        same_shape(in(2), out(0));
+        check(op_.function == static_cast<int>(Optimizer::sgd) && op_.attributes[0] == 0,
+              "an update that does not leave rows without a gradient alone");
         return optimizer();
       case Kind::bias_update:
         same_width(in(0), in(1));

@@ -58,6 +58,7 @@ enum class Kind {
   combine,           // x ... -> y              y = c1 x1 + c2 x2 + ...; attributes: a coefficient for each
   multiply,          // x ... -> y              y = x1 x2 ...
   concatenate,       // x ... -> y              side by side
+  embedding,         // ids w -> y              the rows of w with these ids, side by side; NaN for what is no id
   slice,             // x -> y                  the columns from an offset on, as many as y has; attributes: offset
   host,              // x ... -> y ...          a Python function on the calling thread; attributes: its number
   loss,              // p y [weight] [z] -> value [delta]; a delta wants the weight, a matched loss wants z;
@@ -79,6 +80,7 @@ enum class Kind {
   layer_norm_grad,       // dy y s -> dx            attributes: 1 if centred
   standardize_grad,      // dy v -> dx              attributes: as forward
   scale_grad,            // x dy -> gw              the gradient of scale_columns' w
+  embedding_grad,        // ids dy -> gw
   dense_grad_w,          // x dz -> gw [gb]
   bias_grad,             // dz -> gb
   dense_grad_x,          // dz w [s] -> dx          dx = (dz w') function'(s); attributes: the constant
@@ -93,9 +95,10 @@ enum class Kind {
   update,                // w g -> w slots ...      attributes: decay, rate factor, the optimiser's constants
   dense_update,  // x dz w -> w g slots ... dense_grad_w and update in one; g holds sums between blocks of a long batch
   bias_update,   // dz b -> b g slots ...   bias_grad and update in one
-  ema,           // w average -> average w  attributes: momentum; steps between overwrites of w by it, 0 for none
-  min_max_norm,  // w -> w                  attributes: min, max, rate, axis: 0 down the inputs, 1 across, -1 both
-  non_neg,       // w -> w
+  embedding_update,  // ids dy w -> w g          embedding_grad and update by plain descent in one: of rows that occur
+  ema,               // w average -> average w  attributes: momentum; steps between overwrites of w by it, 0 for none
+  min_max_norm,      // w -> w                  attributes: min, max, rate, axis: 0 down the inputs, 1 across, -1 both
+  non_neg,           // w -> w
   count
 };
 
@@ -120,7 +123,9 @@ struct Plan {
   std::vector<int> objective;                          // the counters whose sum is minimised
 
   // Whether an operation of the update span forms a gradient, so that every block of a batch runs it.
-  static bool forms_gradient(Kind kind) { return kind == Kind::dense_update || kind == Kind::bias_update; }
+  static bool forms_gradient(Kind kind) {
+    return kind == Kind::dense_update || kind == Kind::bias_update || kind == Kind::embedding_update;
+  }
 
   // Whether it is the product of a layer with its weights.
   static bool forward_product(Kind kind) { return kind == Kind::dense || kind == Kind::dense_transposed; }

@@ -94,6 +94,12 @@ CASES: dict[str, Callable[[], tuple[list[Any], Any, Any]]] = {
         ],
         "mse", "sgd",
     ),
+    "embedding-sgd": lambda: (
+        [dp.layers.Embedding(150, 3), dp.layers.Flatten(), Dense(9, "tanh"), Dense(3)], "mse", "sgd"
+    ),
+    "embedding-adam": lambda: (
+        [dp.layers.Embedding(50, 70), dp.layers.Flatten(), Dense(9, "tanh"), Dense(3)], "mse", "adam"
+    ),
     "cce-of-sigmoid": lambda: ([Dense(9, "sigmoid")], "categorical_crossentropy", "sgd"),
     "sparse-of-sigmoid": lambda: ([Dense(9, "sigmoid")], "sparse_categorical_crossentropy", "sgd"),
     "bce-of-tanh": lambda: ([Dense(9, "tanh")], "binary_crossentropy", "sgd"),
@@ -122,7 +128,8 @@ def run(plan_of: Any, core_executor: Any, targets_for: Any, rng: np.random.Gener
         penalty = dp.regularizers.TangentPropagation(weight=0.1, n_tangents=2) if name in TANGENTS else None
         model.compile(optimizer, loss, metrics=measures, weighted_metrics=measures, regularizers=penalty)
         n = batch * STEPS - batch // 3  # the last batch is short
-        x = generator.normal(size=(n, 37))
+        size = (n, 37)
+        x = generator.integers(0, 50, size).astype(dtype) if "embedding" in name else generator.normal(size=size)
         y = targets_for(model.loss, n, model.output_shape[-1], generator)
         weight = generator.uniform(0.5, 2, n)
         plan = plan_of(model, fused)

@@ -33,10 +33,12 @@ class Network:
         metrics: tuple[Any, ...] = (),
         weighted: tuple[Any, ...] = (),
         regularizers: tuple[Any, ...] = (),
+        ids: int = 0,
     ) -> None:
         self.shape, self.layers, self.loss = shape, layers, loss
         self.rows, self.metrics, self.weighted = rows, metrics, weighted
         self.regularizers = regularizers
+        self.ids = ids  # inputs are integers below it, instead of normal numbers
 
     def model(self, dtype: str, optimizer: dp.optimizers.Optimizer, **compiled: Any) -> dp.Model:
         x = dp.Input(self.shape)
@@ -88,6 +90,13 @@ def branches(x: Any) -> Any:
     mean = dp.layers.Average()([a, b, product])
     wide = dp.layers.Concatenate()([product, dp.layers.Subtract()([a, b]), Dense(10, "relu")(mean)])
     return Dense(3)(dp.layers.Add()([wide, Dense(44, "relu")(wide), wide]))
+
+
+def embedded_twice(x: Any) -> Any:
+    """One table for two branches."""
+    table, flatten = dp.layers.Embedding(7, 2), dp.layers.Flatten()
+    a = Dense(3, "tanh")(flatten(table(x)))
+    return dp.layers.Add()([a, Dense(3)(flatten(table(x)))])
 
 
 def two_heads(x: Any) -> list[Any]:
@@ -302,6 +311,19 @@ NETWORKS: dict[str, Callable[[], Network]] = {
     "prelu-shared": lambda: Network(
         (17,), [Dense(100), dp.layers.PReLU(shared_axes=[1]), Dense(1), dp.layers.PReLU()], "mse", 17
     ),
+    "embedding": lambda: Network(
+        (3,), [dp.layers.Embedding(5, 17), dp.layers.Flatten(), Dense(10, "tanh"), Dense(1)], "mse", 17, ids=5
+    ),
+    "embedding-wide": lambda: Network(
+        (1,), [dp.layers.Embedding(3, 129), dp.layers.Flatten(), Dense(3)], "mse", 3, ids=3
+    ),
+    "embedding-long": lambda: Network(
+        (10,), [dp.layers.Embedding(200, 3), dp.layers.Flatten(), Dense(17, "relu"), Dense(3)], "mse", 64, ids=200
+    ),
+    "embedding-shared": lambda: Network((10,), embedded_twice, "mse", 17, ids=7),
+    "embedding-regularised": lambda: Network(
+        (3,), [dp.layers.Embedding(9, 3, embeddings_regularizer=L1L2), dp.layers.Flatten(), Dense(1)], "mse", 17, ids=9
+    ),
     "constants": lambda: Network(
         (17,), [Dense(10, dp.layers.LeakyReLU(0.1)), dp.layers.ELU(0.5), dp.layers.ReLU(max_value=0.5), Dense(3)],
         "mse", 17,
@@ -352,6 +374,7 @@ AGREEMENT = {
     "dense": "contraction", "dense_transposed": "contraction",
     "dense_grad_w": "contraction", "bias_grad": "contraction",
     "dense_grad_x": "contraction", "dense_update": "contraction", "bias_update": "contraction",
+    "embedding": "exact", "embedding_grad": "contraction", "embedding_update": "contraction",
     "prelu": "exact", "prelu_grad": "exact", "prelu_grad_alpha": "contraction",
     "add_bias": "exact", "dropout": "exact", "dropout_grad": "exact", "clip_value": "exact",
     "alpha_dropout": "exact", "scale_columns": "exact", "noise_grad": "exact", "scale_grad": "contraction",
@@ -395,6 +418,8 @@ def magnitude(op: Op, value: Callable[[int], Any]) -> float:
         return float((size(inputs[0]) @ size(inputs[1]).T).max())
     if op.kind in ("dense_grad_w", "dense_update"):
         return float((size(inputs[0]).T @ size(inputs[1])).max())
+    if op.kind in ("embedding_grad", "embedding_update"):
+        return float(size(inputs[1]).sum())
     if op.kind == "prelu_grad_alpha":
         return float((size(inputs[0]) * size(inputs[1])).sum())
     if op.kind == "scale_grad":
@@ -435,7 +460,7 @@ class Comparison:
                 core.write(b, np.asarray(array, dtype=self.dtype))
         begin, end = plan.range("update", "update")
         for i, op in enumerate(plan.ops[: end if training else plan.range("loss", "loss")[1]]):
-            per_block = i < begin or op.kind in ("dense_update", "bias_update")
+            per_block = i < begin or op.kind in ("dense_update", "bias_update", "embedding_update")
             if not per_block and first + rows < batch:
                 continue
             for b in {*op.inputs, *op.outputs} - {ABSENT}:
@@ -445,7 +470,8 @@ class Comparison:
             core.step(i, i + 1, threads)
             reference.step(i, i + 1)
             for b in op.outputs:
-                if plan.buffers[b].role == "gradient" and op.kind == "dense_update" and rows == batch:
+                formed = op.kind in ("dense_update", "embedding_update")
+                if plan.buffers[b].role == "gradient" and formed and rows == batch:
                     continue  # formed and used up piece by piece
                 if plan.buffers[b].role == "mask" and not training:
                     continue
@@ -481,7 +507,8 @@ def batch_for(
     network: Network, model: dp.Model, rng: np.random.Generator, targets_for: Callable[..., np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows, targets and weights, a third of which are zero."""
-    x = rng.normal(size=(network.rows, *network.shape))
+    size = (network.rows, *network.shape)
+    x = rng.integers(0, network.ids, size).astype(np.float64) if network.ids else rng.normal(size=size)
     y = targets_for(model.terms[0].loss, network.rows, model.outputs[0].row_shape[-1], rng)
     return x, y, rng.uniform(0, 2, network.rows) * rng.integers(0, 3, network.rows)
 

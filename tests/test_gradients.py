@@ -62,6 +62,10 @@ HIDDEN: dict[str, Callable[..., list[dp.layers.Layer]]] = {
     "normalization": lambda **r: [
         Dense(4, "tanh", **r), Normalization(mean=0.5, variance=0.2), Normalization(mean=3, variance=4, invert=True)
     ],
+    "embedding": lambda **r: [
+        dp.layers.Embedding(4, 2, embeddings_regularizer=r.get("kernel_regularizer")), dp.layers.Flatten(),
+        Dense(3, "tanh", **r),
+    ],
     "flatten": lambda **r: [dp.layers.Flatten(), Dense(3, "sigmoid", **r), dp.layers.Flatten()],
     "frozen-bias": lambda **r: [Dense(4, "tanh", **r)],
 }
@@ -73,7 +77,9 @@ ACTIVATED: dict[str, Callable[..., list[dp.layers.Layer]]] = {
     if activation.reads != "nothing"
 }
 
-WITHOUT_TANGENTS = ("log_softmax", "noise", "prelu", "batch-norm", "batch-norm-frozen", "layer-norm", "normalization")
+WITHOUT_TANGENTS = (
+    "log_softmax", "noise", "prelu", "batch-norm", "batch-norm-frozen", "layer-norm", "normalization", "embedding",
+)  # fmt: skip
 
 # Activation of the output layer, its width, and the loss: matched pairs, logits, and losses after anything else.
 LOSSES: dict[str, tuple[str, int, Callable[[], Any]]] = {
@@ -230,7 +236,8 @@ def problem(
             for v in model.variables:
                 value = rng.normal(size=v.shape) / np.sqrt(v.shape[0])  # moderate: ln(1 - p) is exact enough
                 v.assign(0.1 + abs(value) if "variance" in v.name else value)
-            x = rng.normal(size=(ROWS, *shape))
+            size = (ROWS, *shape)
+            x = rng.integers(0, 4, size).astype(float) if hidden == "embedding" else rng.normal(size=size)
             y = targets_for(model.loss, ROWS, width, rng)
             data = x, y, rng.uniform(0.3, 3.0, ROWS)
             plain = ReferenceExecutor(plan_of(model, False), "float64")

@@ -1,4 +1,5 @@
 // The operations of the backward span.
+#include "embedding.h"
 #include "gradients.h"
 #include "standardize.h"
 
@@ -110,6 +111,13 @@ void scale_grad(const Case<T>& c) {
     c.kernels.add_products(c.row(c.in(0), 0) + column, c.place(c.in(0)).stride, c.row(c.in(1), 0) + column,
                            c.place(c.in(1)).stride, c.at.rows, g.panels.width(p), g.panel(p), c.accumulate());
   });
+}
+
+template <class T>
+void embedding_grad(const Case<T>& c) {
+  const Table<T> g(c.variable(c.out(0)));
+  if (!c.accumulate()) each_own_id(c, g, [&](size_t id) { g.clear(id); });
+  each_own_id(c, g, c.in(0), c.in(1), [&](size_t id, const T* dy) { g.add(id, dy); });
 }
 
 template <class T>
@@ -239,6 +247,7 @@ Operation<T> backward_operation(Kind kind) {
     case Kind::layer_norm_grad: return layer_norm_grad<T>;
     case Kind::standardize_grad: return standardize_grad<T>;
     case Kind::scale_grad: return scale_grad<T>;
+    case Kind::embedding_grad: return embedding_grad<T>;
     case Kind::dense_grad_w: return dense_grad_w<T>;
     case Kind::bias_grad: return bias_grad<T>;
     case Kind::dense_grad_x: return dense_grad_x<T>;

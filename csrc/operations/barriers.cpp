@@ -43,9 +43,12 @@ Cut cut_of(const Workspace<T>& work, const Op& op, int buffer, bool written) {
     case Kind::prelu_grad:
     case Kind::add_bias:
     case Kind::scale_columns:
+    case Kind::embedding:
     case Kind::standardize:
     case Kind::standardize_grad:
     case Kind::sparse_kl_grad: return b.of_variable() ? Cut::whole : Cut::rows;
+    case Kind::embedding_grad:
+    case Kind::embedding_update:
     case Kind::min_max_norm: return Cut::whole;
     default:
       if (b.of_variable()) return Cut::pieces;

@@ -1,4 +1,7 @@
 // The operations of the forward span.
+#include <limits>
+
+#include "embedding.h"
 #include "standardize.h"
 
 namespace deltaprop {
@@ -243,6 +246,22 @@ void concatenate(const Case<T>& c) {
 }
 
 template <class T>
+void embedding(const Case<T>& c) {
+  const Table<T> table(c.variable(c.in(1)));
+  const size_t columns = c.buffer(c.in(0)).width();
+  c.each_row([&](size_t r) {
+    T* y = c.row(c.out(0), r);
+    for (size_t k = 0; k < columns; ++k, y += table.width()) {
+      const size_t id = table.id(c.row(c.in(0), r)[k]);
+      if (id < table.ids())
+        table.read(id, y);
+      else
+        std::fill_n(y, table.width(), std::numeric_limits<T>::quiet_NaN());
+    }
+  });
+}
+
+template <class T>
 void slice(const Case<T>& c) {
   const size_t width = c.buffer(c.out(0)).width(), padded = c.padded(c.out(0));
   c.each_row([&](size_t r) {
@@ -281,6 +300,7 @@ Operation<T> forward_operation(Kind kind) {
     case Kind::combine: return combine<T>;
     case Kind::multiply: return multiply<T>;
     case Kind::concatenate: return concatenate<T>;
+    case Kind::embedding: return embedding<T>;
     case Kind::slice: return slice<T>;
     case Kind::host: return host<T>;
     default: return nullptr;

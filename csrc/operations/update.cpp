@@ -1,6 +1,7 @@
 // The operations of the update span: clipping, the optimisers' steps, and constraints.
 #include <cmath>
 
+#include "embedding.h"
 #include "gradients.h"
 
 namespace deltaprop {
@@ -109,6 +110,48 @@ void bias_update(const Case<T>& c) {
   update_from(c, c.variable(c.in(1)), c.variable(c.out(1)), 2);
 }
 
+// One row's step; where the columns of a row lie apart there are few, and they are copied side by side.
+template <class T>
+void descend(const Case<T>& c, const Table<T>& w, const Table<T>& g, size_t id) {
+  constexpr size_t kUnit = 64 / sizeof(T);
+  const auto step = [&](T* row, const T* gradient, size_t n) {
+    UpdateSpan<T> u = update_span(c, c.variable(c.in(2)).main(), 0, n, 2);
+    u.w = row;
+    u.g = gradient;
+    c.kernels.update[static_cast<size_t>(c.op.function)](u);
+  };
+  w.each_piece(id, [&](size_t, T* row, size_t stride, size_t n) {
+    if (stride == 1) return step(row, g.data() + (row - w.data()), (n + kUnit - 1) / kUnit * kUnit);
+    alignas(64) T copied[kUnit] = {}, gradient[kUnit] = {};
+    w.read(id, copied);
+    g.read(id, gradient);
+    step(copied, gradient, kUnit);
+    w.write(id, copied);
+  });
+}
+
+// Rows without a gradient stay as they are, and nobody touches them, unless a batch is so long that its first ids are
+// forgotten in the end.
+template <class T>
+void embedding_update(const Case<T>& c) {
+  const Table<T> w(c.variable(c.in(2))), g(c.variable(c.out(1)));
+  const auto each_row_that_occurs = [&](const auto& f) { each_own_id(c, g, c.in(0), c.in(1), f); };
+  const bool whole = c.at.rows == c.at.batch_rows;
+  if (whole)
+    each_row_that_occurs([&](size_t id, const T*) { g.clear(id); });
+  else if (c.at.first_row == 0)
+    each_own_id(c, g, [&](size_t id) { g.clear(id); });
+  each_row_that_occurs([&](size_t id, const T* dy) { g.add(id, dy); });
+  if (whole) {
+    each_row_that_occurs([&](size_t id, const T*) {
+      descend(c, w, g, id);
+      g.clear(id);  // the next time that it occurs
+    });
+  } else if (c.at.last_block()) {
+    each_own_id(c, g, [&](size_t id) { descend(c, w, g, id); });
+  }
+}
+
 template <class T>
 void ema(const Case<T>& c) {
   const Variable<T>& w = c.variable(c.in(0));
@@ -170,6 +213,7 @@ Operation<T> update_operation(Kind kind) {
     case Kind::update: return update<T>;
     case Kind::dense_update: return dense_update<T>;
     case Kind::bias_update: return bias_update<T>;
+    case Kind::embedding_update: return embedding_update<T>;
     case Kind::ema: return ema<T>;
     case Kind::min_max_norm: return min_max_norm<T>;
     case Kind::non_neg: return non_neg<T>;

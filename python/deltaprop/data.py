@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
+from .graph import Graph
 from .layers import Shape
+from .layers.embedding import embedded_inputs
 from .objective import Term, per_entry
 
-__all__ = ["check_finite", "fold_weights", "inputs_of", "rows_of", "split_validation", "targets_of"]
+__all__ = ["check_finite", "check_ids", "fold_weights", "inputs_of", "rows_of", "split_validation", "targets_of"]
 
 Array = npt.NDArray[Any]
 
@@ -123,6 +125,22 @@ def check_finite(array: Array, what: str) -> None:
         raise ValueError(
             f"{what} contains NaN or infinity, first in row {first}. Drop such rows or replace the values."
         )
+
+
+def check_ids(inputs: Sequence[Array], graph: Graph, what: str) -> None:
+    """Raise unless what goes to an Embedding are integers that it has vectors for."""
+    labels = entry_names([str(t.layer.name) for t in graph.inputs], what)
+    for i, layer in embedded_inputs(graph):
+        array = inputs[i]
+        integers = array.dtype.kind != "f" or np.array_equal(array, np.floor(array))
+        if array.size and not (integers and array.min() >= 0 and array.max() < layer.input_dim):
+            other = f"numbers from {array.min()} to {array.max()}"
+            if not integers:
+                other = str(array[array != np.floor(array)][0])
+            raise ValueError(
+                f"{labels[i]} goes to layer {layer.name!r} (Embedding), which takes integers from 0 to "
+                f"{layer.input_dim - 1}; received {other}."
+            )
 
 
 def moments(data: Any, shape: Shape | None, averaged: Callable[[int], tuple[int, ...]]) -> tuple[Array, Array]:

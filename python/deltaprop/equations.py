@@ -118,9 +118,12 @@ def _ema(op: Op, i: list[str], o: list[str]) -> str:
 
 def _gradient_update(op: Op, i: list[str], o: list[str]) -> str:
     """Both lines in one: the gradient, and the update that uses it."""
-    gradient = f"{i[0]}' {i[1]}" if op.kind == "dense_update" else f"sum of the rows of {i[0]}"
+    if op.kind == "embedding_update":
+        gradient = f"rows {i[0]} of {o[1]} += {i[1]}"
+    else:
+        gradient = f"{o[1]} = " + (f"{i[0]}' {i[1]}" if op.kind == "dense_update" else f"sum of the rows of {i[0]}")
     update = _update(op, [o[0], o[1]], [o[0], *o[2:]])
-    return f"{o[1]} = {gradient},  {update}"
+    return f"{gradient},  {update}"
 
 
 def _penalty(op: Op, i: list[str], o: list[str]) -> str:
@@ -178,6 +181,7 @@ _EQUATIONS: dict[str, Callable[[Op, list[str], list[str]], str]] = {
     "combine": lambda op, i, o: f"{o[0]} = {_sum(op.attributes, i)}",
     "multiply": lambda op, i, o: f"{o[0]} = {' * '.join(i)}",
     "concatenate": lambda op, i, o: f"{o[0]} = [{', '.join(i)}]",
+    "embedding": lambda op, i, o: f"{o[0]} = rows {i[0]} of {i[1]}",
     "slice": lambda op, i, o: f"{o[0]} = {i[0]} from column {op.attributes[0]:g} on",
     "host": lambda op, i, o: f"{', '.join(o)} = {op.function}({', '.join(i)}) in Python",
     "loss": _loss,
@@ -203,6 +207,7 @@ _EQUATIONS: dict[str, Callable[[Op, list[str], list[str]], str]] = {
     ),
     "standardize_grad": lambda op, i, o: f"{o[0]} = {i[0]} {'*' if op.attributes[2] else '/'} {_deviation(op, i[1])}",
     "scale_grad": lambda op, i, o: f"{o[0]} = sum of the rows of {i[0]} * {i[1]}",
+    "embedding_grad": lambda op, i, o: f"rows {i[0]} of {o[0]} += {i[1]}",
     "dense_grad_w": _dense_grad_w,
     "bias_grad": lambda op, i, o: f"{o[0]} = sum of the rows of {i[0]}",
     "dense_grad_x": _dense_grad_x,
@@ -219,6 +224,7 @@ _EQUATIONS: dict[str, Callable[[Op, list[str], list[str]], str]] = {
     "update": _update,
     "dense_update": _gradient_update,
     "bias_update": _gradient_update,
+    "embedding_update": _gradient_update,
     "ema": _ema,
     "min_max_norm": _min_max_norm,
     "non_neg": lambda op, i, o: f"{o[0]} = max(0, {i[0]})",

@@ -24,6 +24,10 @@ _MATCHED = {
 }  # fmt: skip
 
 
+# A gradient, and the same in one with the update that uses it.
+_UPDATED = {"bias_grad": "bias_update", "dense_grad_w": "dense_update", "embedding_grad": "embedding_update"}
+
+
 class _Rewriter:
     """The operations of a plan by what they write, and the reads of each buffer."""
 
@@ -114,11 +118,13 @@ def _merge_dense(rewriter: _Rewriter, dense: Op) -> None:
 def _merge_update(rewriter: _Rewriter, update: Op) -> None:
     parameter, gradient = update.inputs
     users = [op for op in rewriter.plan.ops if gradient in (*op.inputs, *op.outputs) and op is not update]
-    if len(users) != 1 or users[0].kind not in ("dense_grad_w", "bias_grad"):
+    if len(users) != 1 or users[0].kind not in _UPDATED:
         return  # clipped or penalised on the way
     if any(op.kind == "dense_transposed" and op.inputs[1] == parameter for op in rewriter.plan.ops):
         return  # it reads the copy that such an update of a single row leaves behind
-    update.kind = "dense_update" if users[0].kind == "dense_grad_w" else "bias_update"
+    if users[0].kind == "embedding_grad" and (update.function != "sgd" or update.attributes[0]):
+        return  # moments and decay change rows without a gradient, too
+    update.kind = _UPDATED[users[0].kind]
     update.inputs = (*users[0].inputs, parameter)
     update.outputs = (parameter, gradient, *update.outputs[1:])
     rewriter.drop(users[0])

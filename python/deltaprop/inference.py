@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from . import runtime
 from .callbacks import CallbackList
-from .data import array_of, inputs_of, positive
+from .data import array_of, check_ids, inputs_of, positive
 from .graph import Tensor
 from .objective import per_entry
 from .progress import Progress
@@ -38,6 +38,7 @@ def predict(model: Model, x: Any, batch_size: int | None, verbose: int | str, ca
         positive("batch_size", batch_size)
     x = build_for(model, x)
     inputs = inputs_of(x, model.input_names, [t.row_shape for t in model.inputs], "x")
+    check_ids(inputs, model.require_graph(), "x")
     watchers = CallbackList(callbacks, model=model)
     progress = Progress(verbose, None, len(inputs[0]), label="Predict")
     try:

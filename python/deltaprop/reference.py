@@ -42,6 +42,11 @@ class Data:
         self.arrays = (list(inputs), list(targets), list(weights))
 
 
+def _are_ids(values: Array, n: int) -> Array:
+    """Whether each is an integer from 0 to n - 1."""
+    return np.asarray((values >= 0) & (values < n) & (values == np.floor(values)))
+
+
 class ReferenceExecutor:
     """Runs a plan as `_core`'s executors do, with the same methods.
 
@@ -183,6 +188,13 @@ class ReferenceExecutor:
     def _concatenate(self, op: Op) -> None:
         self.values[op.outputs[0]] = np.concatenate([self.values[b] for b in op.inputs], axis=1)
 
+    def _embedding(self, op: Op) -> None:
+        ids, table = (self.values[b] for b in op.inputs)
+        known = _are_ids(ids, len(table))
+        vectors = table[np.where(known, ids, 0).astype(np.intp)]
+        vectors[~known] = np.nan
+        self.values[op.outputs[0]] = vectors.reshape(len(ids), -1)
+
     def _slice(self, op: Op) -> None:
         first = int(op.attributes[0])
         width = math.prod(self.plan.buffers[op.outputs[0]].shape)
@@ -300,6 +312,16 @@ class ReferenceExecutor:
     def _bias_grad(self, op: Op) -> None:
         self._put(op, op.outputs[0], self.values[op.inputs[0]].sum(axis=0), sum_of_batch=True)
 
+    def _table_gradient(self, op: Op, gradient: int) -> None:
+        ids, dy = (self.values[b] for b in op.inputs[:2])
+        g = np.zeros(self.plan.buffers[gradient].shape, self.dtype)
+        known = _are_ids(ids, len(g))
+        np.add.at(g, ids[known].astype(np.intp), dy.reshape(*ids.shape, -1)[known])
+        self._put(op, gradient, g, sum_of_batch=True)
+
+    def _embedding_grad(self, op: Op) -> None:
+        self._table_gradient(op, op.outputs[0])
+
     def _scale_grad(self, op: Op) -> None:
         x, dy = (self.values[b] for b in op.inputs)
         self._put(op, op.outputs[0], (x * dy).sum(axis=0), sum_of_batch=True)
@@ -373,6 +395,12 @@ class ReferenceExecutor:
         self._put(op, g, self.values[op.inputs[0]].sum(axis=0), sum_of_batch=True)
         if self.last_block:
             self._step(op, b, g, slots)
+
+    def _embedding_update(self, op: Op) -> None:
+        w, g = op.outputs
+        self._table_gradient(op, g)
+        if self.last_block:
+            self._step(op, w, g, ())
 
     def _ema(self, op: Op) -> None:
         w, average = (self.values[b] for b in op.inputs)

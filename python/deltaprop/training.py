@@ -12,6 +12,7 @@ from . import _core, runtime
 from .callbacks import CallbackList, Logs
 from .data import (
     check_finite,
+    check_ids,
     check_not_empty,
     entry_names,
     fold_weights,
@@ -93,6 +94,7 @@ def _checked(model: Model, x: Any, y: Any, sample_weight: Any, class_weight: Any
     for rows, name in zip(inputs, entry_names(model.input_names, f"{what}x")):
         check_not_empty(rows, name)
         check_finite(rows, name)
+    check_ids(inputs, model.require_graph(), f"{what}x")
     n, names = len(inputs[0]), model.output_names
     if class_weight is not None and len(names) > 1:
         raise ValueError("class_weight is for a model with one output; use sample_weight for each output.")

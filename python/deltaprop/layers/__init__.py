@@ -7,6 +7,7 @@ from ..utils import choose
 from .activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from .base import Input, InputLayer, Layer, Shape, assign_all, checked_shape
 from .core import ActivityRegularization, Dense, Flatten
+from .embedding import Embedding
 from .merge import Add, Average, Concatenate, Multiply, Subtract
 from .noise import AlphaDropout, Dropout, GaussianDropout, GaussianNoise
 from .normalization import BatchNormalization, LayerNormalization, Normalization, RMSNormalization
@@ -24,6 +25,7 @@ __all__ = [
     "Dense",
     "DenseTranspose",
     "Dropout",
+    "Embedding",
     "Flatten",
     "GaussianDropout",
     "GaussianNoise",
@@ -48,8 +50,8 @@ __all__ = [
 
 _CLASSES: tuple[type[Layer], ...] = (
     Activation, ActivityRegularization, Add, AlphaDropout, Average, BatchNormalization, Concatenate, Dense,
-    DenseTranspose, Dropout, ELU, Flatten, GaussianDropout, GaussianNoise, InputLayer, LayerNormalization, LeakyReLU,
-    Multiply, Normalization, PReLU, ReLU, RMSNormalization, Softmax, Subtract,
+    DenseTranspose, Dropout, ELU, Embedding, Flatten, GaussianDropout, GaussianNoise, InputLayer, LayerNormalization,
+    LeakyReLU, Multiply, Normalization, PReLU, ReLU, RMSNormalization, Softmax, Subtract,
 )  # fmt: skip
 
 

@@ -96,6 +96,7 @@ _PARAMETER_GRADIENTS: dict[str, tuple[str, Callable[[Op, int], tuple[int, ...]]]
     "add_bias": ("bias_grad", lambda op, dy: (dy,)),
     "dense": ("dense_grad_w", lambda op, dy: (op.inputs[0], dy)),
     "dense_transposed": ("dense_grad_w", lambda op, dy: (dy, op.inputs[0])),
+    "embedding": ("embedding_grad", lambda op, dy: (op.inputs[0], dy)),
     "prelu": ("prelu_grad_alpha", lambda op, dy: (dy, op.inputs[0])),
     "scale_columns": ("scale_grad", lambda op, dy: (op.inputs[0], dy)),
 }
@@ -171,6 +172,8 @@ def obstacle(ops: list[Op], needs: set[int]) -> str:
                 f"the derivative of {op.function!r} is 0, so nothing before it can be trained by gradients; "
                 f"train with a smooth activation such as 'sigmoid' or 'tanh', or freeze the layers before it."
             )
+        if op.kind == "embedding" and op.inputs[0] in needs:
+            return "ids have no derivative, so nothing before an Embedding can be trained; freeze the layers before it."
     return ""
 
 

@@ -17,6 +17,7 @@ from ..layers import (
     Dense,
     DenseTranspose,
     Dropout,
+    Embedding,
     Flatten,
     GaussianDropout,
     GaussianNoise,
@@ -152,6 +153,14 @@ def _lower_identity(builder: Builder, layer: Layer, x: int) -> int:
     return x  # rows are flat anyway
 
 
+def _lower_embedding(builder: Builder, layer: Embedding, x: int) -> int:
+    assert layer.embeddings is not None
+    shape = (*builder.plan.buffers[x].shape, layer.output_dim)
+    y = builder.plan.buffer("activation", shape, builder.name("e"))
+    builder.emit("forward", "embedding", (x, builder.parameter(layer.embeddings, "E")), (y,))
+    return y
+
+
 def _merge(builder: Builder, layer: Layer, kind: str, xs: tuple[int, ...], attributes: tuple[float, ...]) -> int:
     assert layer.output_shape is not None
     y = builder.plan.buffer("activation", layer.output_shape, builder.name("m"))
@@ -181,6 +190,7 @@ _LOWERINGS: dict[type[Layer], Callable[[Builder, Any, Any], int]] = {
     Dense: _lower_dense,
     DenseTranspose: _lower_dense,
     Dropout: _lower_dropout,
+    Embedding: _lower_embedding,
     Flatten: _lower_identity,
     Multiply: _lower_multiply,
     PReLU: _lower_prelu,
