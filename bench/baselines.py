@@ -25,7 +25,9 @@ RATE, EPSILON = 1e-3, 1e-7  # the optimisers' defaults in Keras
 class Deltaprop:
     """This library as a user calls it; the other classes are measured against it."""
 
-    def __init__(self, network: Network, threads: int | None, run_eagerly: bool = False) -> None:
+    def __init__(
+        self, network: Network, threads: int | None, run_eagerly: bool = False, dtype: str = "float32"
+    ) -> None:
         import deltaprop as dp
 
         if threads is not None:
@@ -37,7 +39,8 @@ class Deltaprop:
                 dp.Input(shape=(network.widths[0],)),
                 *hidden,
                 dp.layers.Dense(network.widths[-1], activation=last),
-            ]
+            ],
+            dtype=dtype,
         )
         loss = "sparse_categorical_crossentropy" if network.is_classifier else "mse"
         self.model.compile(optimizer=network.optimizer, loss=loss, run_eagerly=run_eagerly)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 from baselines import Deltaprop
 from networks import Network
 from workers import CHECKED_EPOCHS, Lane
+
+import deltaprop as dp
 
 PEERS = ("deltaprop", "torch", "jax", "scikit-learn")
 FITS = [  # with the ratios that have to hold; "best" is the fastest peer
@@ -84,6 +87,35 @@ def test_fit(
     race: Callable[..., None],
 ) -> None:
     run(network, lanes_for, race, gates=gates)
+
+
+class InTurn:
+    """A lane of ours in this process, which takes turns with what is timed."""
+
+    def __init__(self, label: str, call: Callable[[], Any]) -> None:
+        self.label, self.call = label, call
+        self.seconds: list[float] = []
+
+    def round(self) -> None:
+        begin = time.perf_counter()
+        self.call()
+        self.seconds.append(time.perf_counter() - begin)
+
+    def record(self) -> dict[str, Any]:
+        best = min(self.seconds)
+        return {"peer": self.label, "version": "", "threads": 1, "seconds": best, "rounds": self.seconds}
+
+
+@pytest.mark.benchmark(group="fit")
+def test_float64(race: Callable[..., None]) -> None:
+    """The same kernels on registers that hold half as many numbers."""
+    network = Network((784, 512, 512, 10), 128, 6400)
+    try:
+        single, double = Deltaprop(network, 1), Deltaprop(network, 1, dtype="float64")
+        lanes = [InTurn("float32", single.epoch)]
+        race(f"fit {network.name} float64", double.epoch, lanes=lanes, gates={"float32": 0.45}, steps=network.steps)
+    finally:
+        dp.set_num_threads(None)
 
 
 @pytest.mark.skipif(not os.environ.get("DELTAPROP_BENCH_SWEEP"), reason="DELTAPROP_BENCH_SWEEP=1")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import os
 import platform
 import re
@@ -108,12 +109,10 @@ def race(benchmark: Any, record: Callable[..., None]) -> Callable[..., None]:
             time.sleep(workers.REST)
 
         target(*arguments)
-        begin, count = time.perf_counter(), 0
-        while time.perf_counter() - begin < workers.SHORTEST:
+        end, fastest = time.perf_counter() + workers.WARM_UP, workers.WARM_UP
+        while (begin := time.perf_counter()) < end:
             target(*arguments)
-            count += 1
-        while time.perf_counter() - begin < workers.WARM_UP:
-            target(*arguments)
+            fastest = min(fastest, time.perf_counter() - begin)
         ping_pong = [probe.ping_pong()]
         benchmark.pedantic(
             target,
@@ -121,7 +120,7 @@ def race(benchmark: Any, record: Callable[..., None]) -> Callable[..., None]:
             teardown=peers_turn,
             rounds=workers.ROUNDS,
             warmup_rounds=1,
-            iterations=max(count, 1),
+            iterations=math.ceil(workers.SHORTEST / fastest),
         )
         ping_pong.append(probe.ping_pong())
         record(

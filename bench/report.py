@@ -1,6 +1,6 @@
 """Turn the JSON of `pytest bench --benchmark-json` into the README's table and the plot.
 
-    python bench/report.py results.json [--plot steps.png]
+    python bench/report.py results.json [--plot steps.svg]
 """
 
 from __future__ import annotations
@@ -75,6 +75,11 @@ def rows(records: Iterable[Record]) -> list[list[str]]:
             mark = "" if record["seconds"] <= limit else " (missed)"
             cells = [record["work"], shown(record, record["seconds"]), "", "", "", ""]
             table.append([*cells, f"{duration(limit)}{mark}"])
+            continue
+        if "megabytes" in record:
+            used, limit = record["megabytes"], record["gates"]["megabytes"]
+            mark = "" if used <= limit else " (missed)"
+            table.append([record["work"], f"{used:.1f} MB", "", "", "", "", f"{limit:.0f} MB{mark}"])
             continue
         if "share_of_peak" in record:
             share, limit = record["share_of_peak"], record["gates"].get("share of peak")
@@ -157,6 +162,8 @@ def plot(results: Record, path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
+    pyplot.rc("svg", fonttype="none", hashsalt=OURS)  # letters stay letters, and the same data give the same file
+
     records = [bench["extra_info"] for bench in results["benchmarks"]]
     peak = results["machine_info"]["bench"]["peak_gflops"]
     titles = {"width": "network n-n-n-10, batch 64", "batch": "network 784-128-10, batch n"}
@@ -185,13 +192,13 @@ def plot(results: Record, path: Path) -> None:
     panels[0].set_ylabel("time per training step, µs")
     panels[0].legend()
     figure.tight_layout()
-    figure.savefig(path, dpi=150)
+    figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else {})
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("results", type=Path, help="what --benchmark-json wrote")
-    parser.add_argument("--plot", type=Path, metavar="PNG", help="draw the sweep into this file")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the sweep into this .svg or .png file")
     arguments = parser.parse_args()
     results = json.loads(arguments.results.read_text())
     print(markdown(results))

@@ -30,6 +30,10 @@ PyObject* call(PyObject* object, PyObject* const* arguments, size_t flags, PyObj
 }
 
 PyObject* create(PyTypeObject* type, PyObject*, PyObject*) {
+#if PY_VERSION_HEX < 0x030C0000
+  // Before Python 3.12 a class made in Python does not inherit the flag, and its calls would go through a tuple.
+  if (type->tp_call == PyVectorcall_Call) type->tp_flags |= Py_TPFLAGS_HAVE_VECTORCALL;
+#endif
   PyObject* object = type->tp_alloc(type, 0);
   if (object) reinterpret_cast<Callable*>(object)->vectorcall = call;
   return object;

@@ -128,12 +128,14 @@ class Trainer(_core.Callable):
     @property
     def plan(self) -> Plan:
         """The operations that will run; print it to read them as equations."""
-        self.executor()
-        assert self._plan is not None
-        return self._plan
+        return self.lowered()[0]
 
     def executor(self) -> Any:
         """Return the executor of the model as it stands now."""
+        return self.lowered()[1]
+
+    def lowered(self) -> tuple[Plan, Any]:
+        """Return the plan of the model as it stands now, and its executor."""
         graph = self.require_graph()
         # A layer without variables that train can still act otherwise while it is frozen.
         optimizer = self.optimizer
@@ -156,7 +158,8 @@ class Trainer(_core.Callable):
                 self._executor = runtime.native_executor(self._plan, natives, self.dtype, self.gate)
             self._executor_key = key
             self._set_quick_target(None if self._run_eagerly else self._executor)
-        return self._executor
+        assert self._plan is not None
+        return self._plan, self._executor
 
     def bind(self, inputs: list[Any], targets: list[Any], weights: list[Any]) -> Any:
         """Return checked arrays as the executor takes them; inputs that are missing are tangents."""

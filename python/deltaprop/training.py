@@ -83,11 +83,6 @@ def _require_compiled(model: Model, verb: str) -> None:
         raise RuntimeError(f"call model.compile(optimizer=..., loss=...) before {verb}.")
 
 
-def _require_slopes(model: Model) -> None:
-    if model.plan.obstacle:
-        raise ValueError(model.plan.obstacle)
-
-
 def _checked(model: Model, x: Any, y: Any, sample_weight: Any, class_weight: Any = None, what: str = "") -> _Checked:
     """Return the data of all inputs and outputs, checked."""
     inputs = inputs_of(x, model.input_names, [t.row_shape for t in model.inputs], f"{what}x")
@@ -120,8 +115,7 @@ class _Measures:
     """Turns an executor's counters into the numbers that people read."""
 
     def __init__(self, model: Model) -> None:
-        self.plan = model.plan
-        self.executor = model.executor()
+        self.plan, self.executor = model.lowered()
         self.several = len(model.terms) > 1
 
     def read(self, prefix: str = "") -> Logs:
@@ -164,6 +158,8 @@ class _Epoch:
     def __init__(self, model: Model, rows: _Rows, batch: int, shuffle: bool) -> None:
         self.model = model
         self.measures = _Measures(model)
+        if self.measures.plan.obstacle:
+            raise ValueError(self.measures.plan.obstacle)
         self.executor = self.measures.executor
         self.rows = rows
         self.batch = batch
@@ -230,7 +226,6 @@ def fit(
         )
         if not model.trainable_variables:
             raise ValueError("there is nothing to train: all variables are frozen.")
-        _require_slopes(model)
         epoch = _Epoch(model, train, batch, shuffle)
         progress = Progress(verbose, epochs, train.n)
         watchers.set_params({"verbose": progress.verbose, "epochs": epochs, "steps": epoch.steps})
@@ -380,7 +375,6 @@ def train_on_batch(
         data = _checked(model, build_for(model, x), y, sample_weight, class_weight)
         _add_tangents(model, data)
         rows = _Rows(model, data)
-        _require_slopes(model)
         epoch = _Epoch(model, rows, rows.n, shuffle=False)
         epoch.begin()
         outcome = epoch.run(0, 1, None)
