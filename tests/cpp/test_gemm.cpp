@@ -233,7 +233,7 @@ std::vector<T> run_narrow(const Kernels<T>& k, const std::vector<T>& inputs, con
 
 template <class T>
 void test_narrow_product(const Kernels<T>& k) {
-  constexpr size_t kRows = 7;
+  constexpr size_t kRows = 21;  // more than are summed together
   for (size_t n : {1, 2})
     for (size_t depth : {2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 64, 129, 300})
       for (bool relu : {false, true}) {
@@ -261,6 +261,54 @@ void test_narrow_product(const Kernels<T>& k) {
             check::same_bits(run_narrow(k, last, w, bias, relu, 1, depth, n, clean).data(), &y[(kRows - 1) * n], n),
             what + ": other bits for one row alone");
       }
+}
+
+// Columns [from, to) of a single row of n outputs.
+template <class T>
+std::vector<T> run_row(const Kernels<T>& k, const std::vector<T>& x, const std::vector<T>& weights,
+                       const std::vector<T>& start, size_t n, size_t from, size_t to) {
+  const size_t depth = x.size(), unit = check::unit<T>(), units = (depth + unit - 1) / unit;
+  deltaprop::NarrowProduct<T> product{};
+  product.panels = {units, (units + k.panel_units - 1) / k.panel_units, unit};
+  const std::vector<T> w = packed(weights, n, depth, product.panels);
+  std::vector<T> y = start;
+  product.x = x.data();
+  product.w = w.data();
+  product.bias = start.empty() ? nullptr : y.data();
+  y.resize(n, T{7});
+  product.y = y.data();
+  product.rows = 1;
+  product.depth = depth;
+  product.n = n;
+  k.row_product(product, from, to);
+  return y;
+}
+
+template <class T>
+void test_row_product(const Kernels<T>& k) {
+  for (size_t n : {1, 5, 16, 33, 70})
+    for (size_t depth : {1, 8, 17, 24, 64, 100, 300}) {
+      check::Random random(depth);
+      const auto x = random.vector<T>(depth), w = random.vector<T>(n * depth), start = random.vector<T>(n);
+      const std::string what = name(k) + " row product of " + std::to_string(depth) + " x " + std::to_string(n);
+      const auto y = run_row(k, x, w, {}, n, 0, n), added = run_row(k, x, w, start, n, 0, n);
+      check::Close close(what);
+      for (size_t i = 0; i < n; ++i) {
+        long double sum = 0, size = 0;
+        for (size_t d = 0; d < depth; ++d) {
+          const long double term = static_cast<long double>(x[d]) * w[i * depth + d];
+          sum += term;
+          size += std::abs(term);
+        }
+        close.add(i, y[i], sum, (depth / 16 + 6) * size * check::epsilon<T>());
+        check::that(added[i] == y[i] + start[i], what + ": not what was there, and the sum");
+      }
+      check::that(check::same_bits(y, run_row(check::peer(k), x, w, {}, n, 0, n)),
+                  what + ": other bits than on " + check::peer(k).isa);
+      const auto part = run_row(k, x, w, {}, n, n / 3, n);
+      check::that(check::same_bits(&part[n / 3], &y[n / 3], n - n / 3), what + ": other bits in a part");
+      check::that(n < 3 || part[0] == 7, what + ": written outside");
+    }
 }
 
 // ---- g = x' dy
@@ -478,6 +526,7 @@ int main() {
     test_product(k);
     test_product_keeps_nan_in_its_row(k);
     test_narrow_product(k);
+    test_row_product(k);
     test_outer_product(k);
     test_outer_product_continues(k);
     test_add_rows(k);
