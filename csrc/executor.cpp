@@ -46,10 +46,14 @@ Executor<T>::Executor(Plan plan, std::vector<std::shared_ptr<Variable<T>>> varia
   for (size_t b = 0; b < plan_.buffers.size(); ++b)
     if (plan_.buffers[b].role == Role::gradient || plan_.buffers[b].role == Role::unit)
       training_.variables[b] = std::make_shared<Variable<T>>(plan_.buffers[b].shape, kernels_);
+  training_.forward_mirrors.resize(plan_.buffers.size());
   for (const Op& op : plan_.ops) {
     if (!Plan::forward_product(op.kind) && op.kind != Kind::dense_grad_x) continue;
-    Variable<T>& w = *training_.variables[static_cast<size_t>(op.in[1])];
-    if (op.kind == Kind::dense ? w.transposed() && !w.narrow() : !w.transposed()) w.require_mirror();
+    const auto b = static_cast<size_t>(op.in[1]);
+    Variable<T>& w = *training_.variables[b];
+    if (op.kind == Kind::dense ? !w.transposed() || w.narrow() : w.transposed()) continue;
+    w.require_mirror();
+    if (op.kind != Kind::dense_grad_x) training_.forward_mirrors[b] = true;
   }
   barriers_ = barriers(training_, 0, plan_.ops.size());
   for (size_t i = plan_.begin(Span::forward); i < plan_.end(Span::forward); ++i)

@@ -47,6 +47,7 @@ struct Workspace {
   std::unique_ptr<Slab> arena;
   std::vector<std::unique_ptr<Slab>> scratch;  // by thread: one panel's columns of all rows
   size_t capacity = 0;                         // rows
+  std::vector<bool> forward_mirrors;           // by buffer: whether the mirror of a parameter is read going forward
   const Host<T>* host = nullptr;
   bool host_failed = false;
 

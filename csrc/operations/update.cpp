@@ -79,7 +79,7 @@ void single_row_update(const Case<T>& c, const Variable<T>& w) {
     if (main.valid(p) < width) u.dy = std::copy_n(u.dy, main.valid(p), padded_with_zeros) - main.valid(p);
     c.kernels.update[static_cast<size_t>(c.op.function)](u);
     // Else only input gradients of more than one row read it: the executor refreshes it when the run is over.
-    if (w.transposed() && w.has_mirror()) w.refresh_mirror(p, from, to);
+    if (c.work.forward_mirrors[static_cast<size_t>(c.in(2))]) w.refresh_mirror(p, from, to);
   });
 }
 
