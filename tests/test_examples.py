@@ -93,3 +93,27 @@ def test_denoising_autoencoder(arguments, tmp_path):
     corrupted = number(output, "corrupted test digits")
     plain, denoising = number(output, "a plain autoencoder"), number(output, "a denoising autoencoder")
     assert denoising < 0.5 * plain and denoising < 0.4 * corrupted
+
+
+def test_approximation(tmp_path):
+    errors = [float(e) for e in re.findall(r"error ([\d.]+)$", run("approximation.py", folder=tmp_path), re.M)]
+    assert errors == sorted(errors, reverse=True)
+    assert errors[-1] < 0.02 < 0.5 < errors[0]
+
+
+def test_noise_tikhonov(tmp_path):
+    output = run("noise_tikhonov.py", folder=tmp_path)
+    free, noisy, penalised = map(float, re.findall(r"\(dy/dx\)\^2 +([\d.]+)$", output, re.M))
+    assert abs(noisy - penalised) < 0.3 * (free - noisy)
+    assert 2 * number(output, "noise - penalty") < number(output, "noise - neither")
+
+
+def test_early_stopping_weight_decay(tmp_path):
+    """Both as predicted, and alike along the flattest and the steepest direction."""
+    output = run("early_stopping_weight_decay.py", folder=tmp_path)
+    rows = [list(map(float, line.split())) for line in output.splitlines()[2:]]
+    assert len(rows) == 4
+    for _, stopped, decayed, *predicted in rows:
+        assert abs(stopped - predicted[0]) < 2e-4 and abs(decayed - predicted[1]) < 2e-4
+    for i in (0, -1):
+        assert abs(rows[i][1] / rows[i][2] - 1) < 0.03
