@@ -87,6 +87,26 @@ def test_threads_do_not_change_the_bits_of_restarts(rng: np.random.Generator) ->
     assert all(np.array_equal(a, b) for a, b in zip(*weights))
 
 
+def test_a_decoder_alone_has_the_kernel_among_its_variables(tmp_path: Path, rng: np.random.Generator) -> None:
+    whole = tied(dtype="float64")
+    code = dp.Input((7,))
+    decoder = dp.Model(code, whole.get_layer("up")(code))
+    assert decoder.dtype == "float64"
+    assert decoder.variables == [whole.layers[1].bias, whole.layers[0].kernel]
+    decoder.save_weights(tmp_path / "decoder.safetensors")
+    before = decoder.get_weights()
+    decoder.compile(dp.optimizers.SGD(0.1, use_ema=True), "mse")
+    history = decoder.fit(rng.normal(size=(9, 7)), np.tanh(rng.normal(size=(9, 20))), restarts=2, epochs=3, verbose=0)
+    assert len(history.history["loss"]) == 3
+    assert all(np.any(a != b) for a, b in zip(decoder.get_weights(), before))
+    decoder.load_weights(tmp_path / "decoder.safetensors")
+    assert all(np.array_equal(a, b) for a, b in zip(decoder.get_weights(), before))
+    whole.layers[0].trainable = False
+    assert decoder.trainable_variables == [whole.layers[1].bias]
+    decoder.fit(rng.normal(size=(9, 7)), np.tanh(rng.normal(size=(9, 20))), verbose=0)
+    assert np.array_equal(decoder.get_weights()[1], before[1])
+
+
 @pytest.mark.parametrize("graph", [False, True], ids=["sequential", "graph"])
 def test_a_saved_model_is_tied_again(graph: bool, tmp_path: Path, rng: np.random.Generator) -> None:
     x = rng.normal(size=(40, 20))

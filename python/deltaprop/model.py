@@ -150,8 +150,10 @@ class Model(Trainer):
 
     @property
     def variables(self) -> list[Variable]:
-        """The variables of all layers, in `get_weights` order."""
-        return list(dict.fromkeys(v for layer in self.layers for v in layer.variables))
+        """The variables of all layers, in `get_weights` order; at the end what some borrow from layers outside."""
+        layers = self.layers
+        own = [v for layer in layers for v in layer.variables]
+        return list(dict.fromkeys([*own, *(v for layer in layers for v in layer.borrowed)]))
 
     @property
     def trainable_variables(self) -> list[Variable]:
@@ -303,7 +305,7 @@ def _entered(graph: Graph) -> Graph:
 
 def _dtype_of(graph: Graph) -> str:
     """Return the dtype of the layers that are built already."""
-    dtypes = {v.dtype for layer in graph.layers for v in layer.variables}
+    dtypes = {v.dtype for layer in graph.layers for v in (*layer.variables, *layer.borrowed)}
     if len(dtypes) > 1:
         raise ValueError("the model's layers were built with different dtypes: float32 and float64.")
     return dtypes.pop() if dtypes else "float32"

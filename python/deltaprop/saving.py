@@ -18,7 +18,7 @@ from .layers import InputLayer, Layer, Shape, assign_all, checked_shape, layers_
 from .model import Model, trainables
 from .objective import Term
 from .sequential import Sequential
-from .utils import choose
+from .utils import choose, unique_name
 from .variable import Variable
 
 __all__ = ["from_bytes", "load_model", "load_weights", "save_model", "save_weights", "to_bytes"]
@@ -170,7 +170,10 @@ def from_bytes(data: bytes) -> Model:
 
 def _variables(model: Model) -> dict[str, Variable]:
     """Return the variables by name, such as ``dense/kernel``, in `get_weights` order."""
-    return {f"{layer.name}/{v.name.rpartition('/')[2]}": v for layer in model.layers for v in layer.variables}
+    own = {f"{layer.name}/{v.name.rpartition('/')[2]}": v for layer in model.layers for v in layer.variables}
+    for variable in model.variables[len(own) :]:  # of layers that are not in the model
+        own[unique_name(variable.name, own)] = variable
+    return own
 
 
 def _undecayed(model: Model) -> list[str]:

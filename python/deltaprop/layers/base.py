@@ -156,6 +156,11 @@ class Layer:
         self._learning_rate_multiplier: float = float(value)
 
     @property
+    def borrowed(self) -> list[Variable]:
+        """The variables of other layers that it works with; most layers have their own only."""
+        return []
+
+    @property
     def trainable_variables(self) -> list[Variable]:
         """The variables that `fit` may change."""
         return [v for v in self.variables if v.trainable]

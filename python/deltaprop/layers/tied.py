@@ -90,6 +90,11 @@ class DenseTranspose(Layer):
             )
         return self._tied_to
 
+    @property
+    def borrowed(self) -> list[Variable]:
+        """The other layer's kernel."""
+        return [] if self.tied_to.kernel is None else [self.tied_to.kernel]
+
     def find_layers(self, layers: Mapping[str, Layer]) -> None:
         """Replace the name of the layer that it is tied to by the layer."""
         found = layers.get(self._tied_to) if isinstance(self._tied_to, str) else None
