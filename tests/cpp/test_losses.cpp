@@ -451,7 +451,7 @@ struct Run {
     if (softmax_matched(l)) prediction.fill(0);
     prediction.assign(in.prediction.data(), n, n);
     logits.assign(in.logits.data(), n, n);
-    sparse(l) ? target.assign(in.label.data(), 1) : target.assign(in.target.data(), n, wide);
+    sparse(l) ? target.assign(in.label.data(), 1, 1) : target.assign(in.target.data(), n, wide);
     weight.assign(in.weight.data(), 0);
     LossRows<T> a{};
     a.prediction = prediction.data();

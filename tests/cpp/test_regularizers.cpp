@@ -18,8 +18,9 @@ void test_activity(const Kernels<T>& k) {
   for (size_t n : {1, 3, 8, 16, 17, 100, 129}) {
     check::Random random(n);
     const auto values = random.vector<T>(n, -3, 3);
-    Matrix<T> a(1, n, check::to_units<T>(n));
-    a.assign(values.data(), 0);
+    const size_t padded = check::to_units<T>(n);
+    Matrix<T> a(1, padded, padded);
+    a.assign(values.data(), 0, n);
     const T l1 = static_cast<T>(0.01), l2 = static_cast<T>(0.003);
     Real expected = 0;
     for (T x : values) expected += l1 * std::abs(static_cast<Real>(x)) + l2 * static_cast<Real>(x) * x;
