@@ -501,3 +501,20 @@ def test_training_off_the_main_thread_works():
     thread.join(30)
     fit(expected, epochs=3)
     assert_same_weights(model, expected)
+
+
+def test_validation_in_fit_calls_the_hooks_of_evaluate():
+    seen = []
+
+    class Watcher(dp.callbacks.Callback):
+        def on_test_begin(self, logs=None):
+            seen.append("begin")
+
+        def on_test_end(self, logs=None):
+            seen.append(logs["loss"])
+
+    model = dp.Sequential([dp.Input((2,)), dp.layers.Dense(1)], seed=0)
+    model.compile("sgd", "mse")
+    x = np.eye(2).repeat(4, axis=0)
+    history = model.fit(x, x[:, 0] + 0.5, epochs=2, validation_split=0.5, callbacks=[Watcher()], verbose=0).history
+    assert seen == ["begin", history["val_loss"][0], "begin", history["val_loss"][1]]

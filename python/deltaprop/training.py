@@ -118,7 +118,7 @@ class _Measures:
         self.plan, self.executor = model.lowered()
         self.several = len(model.terms) > 1
 
-    def read(self, prefix: str = "") -> Logs:
+    def read(self) -> Logs:
         sums = self.executor.sums
         objective, rows = 0.0, 0.0
         outputs: Logs = {}
@@ -126,12 +126,12 @@ class _Measures:
             total, rows = sums(counter)
             objective += factor * total
             if self.several:
-                outputs[f"{prefix}{name}_loss"] = total / rows if rows else math.nan
+                outputs[f"{name}_loss"] = total / rows if rows else math.nan
         for counter in self.plan.penalties:
             objective += sums(counter)[0]
-        logs: Logs = {f"{prefix}loss": objective / rows if rows else math.nan, **outputs}
+        logs: Logs = {"loss": objective / rows if rows else math.nan, **outputs}
         for metric, counter in self.plan.metrics:
-            logs[prefix + metric.name] = metric.result(sums(counter))
+            logs[metric.name] = metric.result(sums(counter))
         return logs
 
     def keep(self) -> list[tuple[int, Any]]:
@@ -150,6 +150,17 @@ def _evaluate_rows(model: Model, rows: _Rows) -> None:
     executor.reset_counters()
     threads = runtime.threads_for(executor.flops(False) * rows.n, single_call=True)
     executor.run(rows.bound, None, rows.n, rows.n, 0, 1, None, 0, 0, False, threads, None)
+
+
+def _measure(model: Model, rows: _Rows, watchers: CallbackList, measures: _Measures) -> Logs:
+    """Return loss and metrics on these rows, with the hooks of `evaluate` around."""
+    watchers.on_test_begin()
+    watchers.on_test_batch_begin(0)
+    _evaluate_rows(model, rows)
+    logs = measures.read()
+    watchers.on_test_batch_end(0, dict(logs))
+    watchers.on_test_end(dict(logs))
+    return logs
 
 
 class _Epoch:
@@ -240,8 +251,8 @@ def fit(
                     logs = _train_epoch(epoch, number, watchers, progress)
                     model.epochs_done += 1
                     if held is not None and (number + 1) % validation_freq == 0:
-                        _evaluate_rows(model, held)
-                        logs.update(epoch.measures.read("val_"))
+                        measured = _measure(model, held, watchers, epoch.measures)
+                        logs.update({f"val_{name}": value for name, value in measured.items()})
                     watchers.on_epoch_end(number, logs)
                     progress.epoch_end(logs)
                     if model.stop_training:
@@ -344,12 +355,7 @@ def evaluate(
         kept = measures.keep()
         progress = Progress(verbose, None, rows.n, label="Evaluate")
         try:
-            watchers.on_test_begin()
-            watchers.on_test_batch_begin(0)
-            _evaluate_rows(model, rows)
-            logs = measures.read()
-            watchers.on_test_batch_end(0, dict(logs))
-            watchers.on_test_end(dict(logs))
+            logs = _measure(model, rows, watchers, measures)
             progress.epoch_end(logs)
         finally:
             measures.put_back(kept)
