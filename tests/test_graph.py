@@ -246,6 +246,8 @@ hidden = Dense(2)(x)
         (lambda: two_by_two().compile("adam", ["mse"]), "loss must have 2 entries, for 'value', 'label'"),
         (lambda: two_by_two().compile("adam", {"valeu": "mse"}), "no use for 'valeu'; the names are 'value'"),
         (lambda: two_by_two().compile("adam", {}), "loss is missing"),
+        (lambda: dp.Sequential([x, Dense(1)]).compile("adam", "mse", ["mae"]), r"by name: metrics=\[...\]"),
+        (lambda: Dense(3)(dp.Input((2, 3))), r"layer 'dense' \(Dense\) takes rows that are vectors"),
         (lambda: two_by_two().compile("adam", LOSSES, loss_weights=[1, -1]), "at least 0, received -1"),
         (lambda: dp.layers.Dense(3, activation=np.tanh), r"is a pair \(value, derivative\) of functions"),
     ],

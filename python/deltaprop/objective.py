@@ -160,7 +160,8 @@ def terms_of(
     factors = [1.0 if w is None else w for w in per_entry(loss_weights, names, "loss_weights")]
     for factor in factors:
         if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not 0 <= factor < float("inf"):
-            raise ValueError(f"loss_weights must be numbers of at least 0, received {factor!r}.")
+            hint = "; metrics are given by name: metrics=[...]" if isinstance(factor, (str, list, tuple)) else ""
+            raise ValueError(f"loss_weights must be numbers of at least 0, received {factor!r}{hint}.")
     plain = _metrics_per_output(given_metrics, names, "metrics")
     weighted = _metrics_per_output(weighted_metrics, names, "weighted_metrics")
     terms = [

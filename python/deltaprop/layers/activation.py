@@ -191,7 +191,7 @@ class PReLU(Layer):
         """Return the shape unchanged."""
         if len(input_shape) != 1:
             raise ValueError(
-                f"layer {self.name!r} (PReLU) takes rows that are vectors, received rows of shape "
+                f"layer {self.label!r} (PReLU) takes rows that are vectors, received rows of shape "
                 f"{input_shape}; put a Flatten layer before it."
             )
         return input_shape

@@ -80,6 +80,11 @@ class Layer:
         self.output_shape: Shape | None = None
         self.variables: list[Variable] = []
 
+    @property
+    def label(self) -> str:
+        """What messages call it: its name, or what the name would begin with."""
+        return self.name or self.base_name
+
     def __call__(self, inputs: Any) -> Tensor:
         """Return what the layer will put out for a tensor, or for a list of tensors where it merges.
 
@@ -102,7 +107,7 @@ class Layer:
             )
         if not self.merges and len(tensors) != 1:
             raise ValueError(
-                f"layer {self.name or self.base_name!r} takes one tensor, received {len(tensors)}; merge them "
+                f"layer {self.label!r} takes one tensor, received {len(tensors)}; merge them "
                 f"with dp.layers.Concatenate, Add or Multiply."
             )
         shapes = tuple(t.row_shape for t in tensors)

@@ -87,7 +87,7 @@ class Dense(Layer):
         """Return (units,)."""
         if len(input_shape) != 1:
             raise ValueError(
-                f"layer {self.name!r} (Dense) takes rows that are vectors, received rows of shape "
+                f"layer {self.label!r} (Dense) takes rows that are vectors, received rows of shape "
                 f"{input_shape}; put a Flatten layer before it."
             )
         return (self.units,)

@@ -21,7 +21,7 @@ class _Merge(Layer):
         self._check_number(input_shapes)
         if len(set(input_shapes)) > 1:
             raise ValueError(
-                f"layer {self.name!r} ({type(self).__name__}) takes rows of one shape, received rows of shapes "
+                f"layer {self.label!r} ({type(self).__name__}) takes rows of one shape, received rows of shapes "
                 f"{', '.join(map(str, input_shapes))}."
             )
         return input_shapes[0]
@@ -30,7 +30,7 @@ class _Merge(Layer):
         if len(input_shapes) < 2 or (self.at_most is not None and len(input_shapes) > self.at_most):
             wanted = "two tensors" if self.at_most == 2 else "two tensors or more"
             raise ValueError(
-                f"layer {self.name!r} ({type(self).__name__}) takes {wanted}, received {len(input_shapes)}."
+                f"layer {self.label!r} ({type(self).__name__}) takes {wanted}, received {len(input_shapes)}."
             )
 
     def coefficients(self, n: int) -> tuple[float, ...]:
@@ -109,7 +109,7 @@ class Concatenate(_Merge):
         for shape in input_shapes:
             if len(shape) != 1:
                 raise ValueError(
-                    f"layer {self.name!r} (Concatenate) takes rows that are vectors, received rows of shape "
+                    f"layer {self.label!r} (Concatenate) takes rows that are vectors, received rows of shape "
                     f"{shape}; put a Flatten layer before it."
                 )
         return (sum(math.prod(shape) for shape in input_shapes),)

@@ -55,7 +55,7 @@ class _Scaled(Layer):
         """Return the shape unchanged; rows must be vectors."""
         if len(input_shape) != 1:
             raise ValueError(
-                f"layer {self.name!r} ({type(self).__name__}) takes rows that are vectors, received rows of "
+                f"layer {self.label!r} ({type(self).__name__}) takes rows that are vectors, received rows of "
                 f"shape {input_shape}; put a Flatten layer before it."
             )
         return input_shape

@@ -105,7 +105,7 @@ class DenseTranspose(Layer):
         """Return the shape of the rows that the other layer takes."""
         if input_shape != (self.tied_to.units,):
             raise ValueError(
-                f"layer {self.name!r} (DenseTranspose) takes rows of shape ({self.tied_to.units},), the outputs of "
+                f"layer {self.label!r} (DenseTranspose) takes rows of shape ({self.tied_to.units},), the outputs of "
                 f"{self.tied_to.name!r}, received rows of shape {input_shape}."
             )
         return self._shape_before()
