@@ -48,10 +48,10 @@ Executor<T>::Executor(Plan plan, std::vector<std::shared_ptr<Variable<T>>> varia
       training_.variables[b] = std::make_shared<Variable<T>>(plan_.buffers[b].shape, kernels_);
   training_.forward_mirrors.resize(plan_.buffers.size());
   for (const Op& op : plan_.ops) {
-    if (!Plan::forward_product(op.kind) && op.kind != Kind::dense_grad_x) continue;
+    if (!Plan::reads_columns(op.kind) && !Plan::reads_rows(op.kind)) continue;
     const auto b = static_cast<size_t>(op.in[1]);
     Variable<T>& w = *training_.variables[b];
-    if (op.kind == Kind::dense ? !w.transposed() || w.narrow() : w.transposed()) continue;
+    if (w.transposed() != Plan::reads_columns(op.kind) || (op.kind == Kind::dense && w.narrow())) continue;
     w.require_mirror();
     if (op.kind != Kind::dense_grad_x) training_.forward_mirrors[b] = true;
   }
@@ -71,8 +71,9 @@ double Executor<T>::flops(bool training) const {
   double sum = 0;
   for (size_t i = 0; i < (training ? plan_.ops.size() : plan_.end(Span::loss)); ++i) {
     const Op& op = plan_.ops[i];
-    const bool weights = op.kind == Kind::dense_grad_w || op.kind == Kind::dense_update;
-    if (!Plan::forward_product(op.kind) && op.kind != Kind::dense_grad_x && !weights) continue;
+    const bool weights =
+        op.kind == Kind::dense_grad_w || op.kind == Kind::dense_update || op.kind == Kind::distance_grad_w;
+    if (!Plan::reads_columns(op.kind) && !Plan::reads_rows(op.kind) && !weights) continue;
     const int matrix = weights ? op.out[0] : op.in[1];
     sum += 2.0 * static_cast<double>(plan_.buffers[static_cast<size_t>(matrix)].width());
   }

@@ -15,6 +15,8 @@ const char* const kKinds[] = {"dense",
                               "softmax",
                               "prelu",
                               "log_softmax",
+                              "distance",
+                              "gaussian",
                               "dropout",
                               "alpha_dropout",
                               "gaussian_noise",
@@ -41,6 +43,10 @@ const char* const kKinds[] = {"dense",
                               "prelu_grad",
                               "prelu_grad_alpha",
                               "log_softmax_grad",
+                              "distance_grad_x",
+                              "distance_grad_w",
+                              "gaussian_grad",
+                              "gaussian_grad_s",
                               "dropout_grad",
                               "noise_grad",
                               "batch_norm_grad",
@@ -156,6 +162,12 @@ Signature signature(Kind kind) {
     case Kind::activity: return {"r", "v", 2};
     case Kind::column_sum: return {"r", "u", 0};
     case Kind::sparse_kl: return {"u", "uc", 2};
+    case Kind::distance:
+    case Kind::gaussian: return {"rp", "r", 0};
+    case Kind::distance_grad_x: return {"rpr", "r", 0};
+    case Kind::distance_grad_w: return {"rrp", "g", 0};
+    case Kind::gaussian_grad: return {"rrp", "r", 0};
+    case Kind::gaussian_grad_s: return {"rrrp", "g", 0};
     case Kind::prelu: return {"rp", "r", 0};
     case Kind::prelu_grad: return {"rrp", "r", 0};
     case Kind::prelu_grad_alpha: return {"rr", "g", 0};
@@ -317,6 +329,9 @@ class OpCheck {
         same_width(out(0), out(1));
         return same_width(in(2), out(0));
       case Kind::dense_grad_w: matrix(in(0), out(0), in(1)); return same_width(out(1), in(1));
+      case Kind::distance: return matrix(in(0), in(1), out(0));
+      case Kind::distance_grad_w: matrix(in(0), out(0), in(1)); return same_shape(in(2), out(0));
+      case Kind::distance_grad_x: matrix(out(0), in(1), in(0)); return same_width(in(2), out(0));
       case Kind::dense_grad_x:
         matrix(out(0), in(1), in(0));
         check(op_.function == 0 || in(2) >= 0, "a derivative without what it reads");

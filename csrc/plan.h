@@ -47,6 +47,8 @@ enum class Kind {
   softmax,           // z -> p
   prelu,             // z alpha -> a            alpha: a slope below zero per column, or one for all
   log_softmax,       // z -> a
+  distance,          // x c -> d                d = |x - c|^2 / 2 from each column of c
+  gaussian,          // d s -> y                y = exp(-d / s^2), a width s per column
   dropout,           // x -> y mask             attributes: rate, stream
   alpha_dropout,     // x -> y mask             kept units become a x + b, others c; attributes: rate, stream, a, b, c
   gaussian_noise,    // x -> y                  attributes: deviation, stream
@@ -74,6 +76,10 @@ enum class Kind {
   prelu_grad,       // da z alpha -> dz
   prelu_grad_alpha,      // da z -> galpha
   log_softmax_grad,      // da a -> dz
+  distance_grad_x,       // dd c x -> dx
+  distance_grad_w,       // x dd c -> gc
+  gaussian_grad,         // dy y s -> dd
+  gaussian_grad_s,       // dy y d s -> gs
   dropout_grad,          // dy mask -> dx           attributes: what kept gradients are divided by
   noise_grad,            // dy noise -> dx
   batch_norm_grad,       // dy y s -> dx
@@ -125,6 +131,12 @@ struct Plan {
   // Whether an operation of the update span forms a gradient, so that every block of a batch runs it.
   static bool forms_gradient(Kind kind) {
     return kind == Kind::dense_update || kind == Kind::bias_update || kind == Kind::embedding_update;
+  }
+
+  // Whether it contracts rows with the whole of a matrix, in[1]: along the matrix's columns, or along its rows.
+  static bool reads_columns(Kind kind) { return kind == Kind::dense || kind == Kind::distance; }
+  static bool reads_rows(Kind kind) {
+    return kind == Kind::dense_transposed || kind == Kind::dense_grad_x || kind == Kind::distance_grad_x;
   }
 
   // Whether it is the product of a layer with its weights.

@@ -48,6 +48,10 @@ CASES: dict[str, Callable[[], tuple[list[Any], Any, Any]]] = {
         ],
         "mse", "adam",
     ),
+    "rbf": lambda: ([Dense(129, "tanh"), dp.layers.RBF(150), dp.layers.RBF(3), Dense(2)], "mse", "adam"),
+    "prelu": lambda: (
+        [Dense(65), dp.layers.PReLU("ones"), Dense(3), dp.layers.PReLU(shared_axes=[1])], "mse", "adam"
+    ),
     "half-squared-sigmoid-centered": lambda: (
         [Dense(20, "tanh"), Dropout(0.1), Dense(2, "sigmoid")], "half_squared_error",
         dp.optimizers.RMSprop(centered=True, clipnorm=0.5),

@@ -66,6 +66,13 @@ def test_perceptron(tmp_path):
     assert "two layers: [0, 1, 1, 0]" in output
 
 
+def test_rbf(tmp_path):
+    pytest.importorskip("sklearn")
+    fixed, learned, from_random = map(float, re.findall(r"([\d.]+)%$", run("rbf.py", folder=tmp_path), re.M))
+    assert fixed > 92 and learned > 96
+    assert from_random < fixed < learned
+
+
 def test_tangent_propagation(tmp_path):
     pytest.importorskip("sklearn")
     plain, taught = re.findall(r"([\d.]+)%$", run("tangent_propagation.py", folder=tmp_path), re.M)

@@ -18,7 +18,7 @@ SIZES = (1, 3, 10, 17, 64, 100, 129)
 
 Dense, Dropout, Activation = dp.layers.Dense, dp.layers.Dropout, dp.layers.Activation
 BatchNorm, LayerNorm, RMSNorm = dp.layers.BatchNormalization, dp.layers.LayerNormalization, dp.layers.RMSNormalization
-Normalization, DenseTranspose = dp.layers.Normalization, dp.layers.DenseTranspose
+Normalization, DenseTranspose, RBF = dp.layers.Normalization, dp.layers.DenseTranspose, dp.layers.RBF
 
 
 class Network:
@@ -48,7 +48,8 @@ class Network:
             model = dp.Sequential([x, *self.layers], dtype=dtype, seed=5)
         for i, v in enumerate(model.variables):  # biases start at zero, and then an error in them hides
             value = np.random.default_rng(i).normal(size=v.shape) / np.sqrt(v.shape[0])
-            v.assign(abs(value) if "variance" in v.name else value)
+            value = abs(value) if "variance" in v.name else 1 + abs(value) if "widths" in v.name else value
+            v.assign(value)
         model.compile(
             optimizer, self.loss, metrics=list(self.metrics), weighted_metrics=list(self.weighted),
             regularizers=self.regularizers, **compiled,
@@ -97,6 +98,12 @@ def embedded_twice(x: Any) -> Any:
     table, flatten = dp.layers.Embedding(7, 2), dp.layers.Flatten()
     a = Dense(3, "tanh")(flatten(table(x)))
     return dp.layers.Add()([a, Dense(3)(flatten(table(x)))])
+
+
+def centered_twice(x: Any) -> Any:
+    """The same centres for two branches."""
+    units = RBF(17)
+    return Dense(3)(dp.layers.Add()([units(x), units(Dense(10, "tanh")(x))]))
 
 
 def two_heads(x: Any) -> list[Any]:
@@ -308,6 +315,11 @@ NETWORKS: dict[str, Callable[[], Network]] = {
     "prelu": lambda: Network(
         (17,), [dp.layers.PReLU(), Dense(129), dp.layers.PReLU(), Dense(10), dp.layers.PReLU()], "mse", 64
     ),
+    "rbf": lambda: Network((17,), [Dense(17, "tanh"), RBF(129), RBF(100), Dense(3)], "mse", 64),
+    "rbf-narrow": lambda: Network((33,), [RBF(3), Dense(17, "tanh"), RBF(1)], "mse", 17),
+    "rbf-of-one-row": lambda: Network((10,), [Dense(10, "tanh"), RBF(17), Dense(1)], "mse", 1),
+    "rbf-frozen": lambda: Network((10,), [Dense(17, "tanh"), frozen(RBF(10)), Dense(1)], "mse", 17),
+    "rbf-shared": lambda: Network((10,), centered_twice, "mse", 17),
     "prelu-shared": lambda: Network(
         (17,), [Dense(100), dp.layers.PReLU(shared_axes=[1]), Dense(1), dp.layers.PReLU()], "mse", 17
     ),
@@ -375,6 +387,8 @@ AGREEMENT = {
     "dense_grad_w": "contraction", "bias_grad": "contraction",
     "dense_grad_x": "contraction", "dense_update": "contraction", "bias_update": "contraction",
     "embedding": "exact", "embedding_grad": "contraction", "embedding_update": "contraction",
+    "distance": "contraction", "distance_grad_x": "contraction", "distance_grad_w": "contraction",
+    "gaussian": "elementwise", "gaussian_grad": "elementwise", "gaussian_grad_s": "contraction",
     "prelu": "exact", "prelu_grad": "exact", "prelu_grad_alpha": "contraction",
     "add_bias": "exact", "dropout": "exact", "dropout_grad": "exact", "clip_value": "exact",
     "alpha_dropout": "exact", "scale_columns": "exact", "noise_grad": "exact", "scale_grad": "contraction",
@@ -418,6 +432,17 @@ def magnitude(op: Op, value: Callable[[int], Any]) -> float:
         return float((size(inputs[0]) @ size(inputs[1]).T).max())
     if op.kind in ("dense_grad_w", "dense_update"):
         return float((size(inputs[0]).T @ size(inputs[1])).max())
+    if op.kind.startswith("distance"):
+        places = {"distance": (0, 1), "distance_grad_x": (2, 1), "distance_grad_w": (0, 2)}[op.kind]
+        x, c = (size(inputs[i]) for i in places)
+        sums = x[:, :, np.newaxis] + c
+        if op.kind == "distance":
+            return float((sums**2).sum(axis=1).max())
+        dd = size(inputs[op.kind == "distance_grad_w"])
+        return float((dd[:, np.newaxis] * sums).sum(axis=0 if op.kind == "distance_grad_w" else 2).max())
+    if op.kind == "gaussian_grad_s":
+        dy, y, d, s = (size(b) for b in inputs)
+        return float((2 * (dy * y * d).sum(axis=0) / s**3).max())
     if op.kind in ("embedding_grad", "embedding_update"):
         return float(size(inputs[1]).sum())
     if op.kind == "prelu_grad_alpha":

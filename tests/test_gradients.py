@@ -49,6 +49,7 @@ HIDDEN: dict[str, Callable[..., list[dp.layers.Layer]]] = {
         Dense(4, dp.activations.celu.with_alpha(0.4), **r), dp.layers.LeakyReLU(0.1), dp.layers.ELU(0.3)
     ],
     "prelu": lambda **r: [Dense(4, **r), dp.layers.PReLU(), Dense(3), dp.layers.PReLU(shared_axes=1)],
+    "rbf": lambda **r: [Dense(4, "tanh", **r), dp.layers.RBF(5), dp.layers.RBF(2)],
     "two": lambda **r: [Dense(4, "relu", **r), Dense(3, "tanh", **r)],
     "tied": lambda **r: tied(4, **r),
     "activation": lambda **r: [Dense(4, **r), Activation("tanh"), Activation("softmax")],
@@ -79,6 +80,7 @@ ACTIVATED: dict[str, Callable[..., list[dp.layers.Layer]]] = {
 
 WITHOUT_TANGENTS = (
     "log_softmax", "noise", "prelu", "batch-norm", "batch-norm-frozen", "layer-norm", "normalization", "embedding",
+    "rbf",
 )  # fmt: skip
 
 # Activation of the output layer, its width, and the loss: matched pairs, logits, and losses after anything else.
@@ -231,7 +233,7 @@ def problem(
         for _ in range(20):
             for v in model.variables:
                 value = rng.normal(size=v.shape) / np.sqrt(v.shape[0])  # moderate: ln(1 - p) is exact enough
-                v.assign(0.1 + abs(value) if "variance" in v.name else value)
+                v.assign(0.1 + abs(value) if "variance" in v.name or "widths" in v.name else value)
             size = (ROWS, *shape)
             x = rng.integers(0, 4, size).astype(float) if hidden == "embedding" else rng.normal(size=size)
             y = targets_for(model.loss, ROWS, width, rng)

@@ -189,6 +189,7 @@ def test_an_assigned_variable_is_a_copy_both_ways():
         dp.layers.ELU(0.5),
         dp.layers.Softmax(),
         dp.layers.PReLU("ones", shared_axes=[1]),
+        dp.layers.RBF(3, "glorot_uniform", "ones"),
         Dropout(0.25, seed=4),
         Flatten(name="flat"),
         dp.Input(shape=(3, 4)).layer,

@@ -29,20 +29,29 @@ struct Nothing {
   void operator()() const {}
 };
 
-// acc[i][v] += sum over k of x(i, k) w(k, v). x(i, k) is x[i * stride + k], or x[k * stride + i] where the contraction
-// runs over the rows of x. What `aside` does for each k shares the issue slots that the FMAs leave.
-template <class T, size_t R, size_t V, bool kOverRows, class Aside>
-inline void multiply(Vec<T> (&acc)[R][V], const T* x, size_t x_stride, const T* w, size_t w_stride, size_t depth,
-                     const Aside& aside) {
+// acc[i][v] = step(x(i, k), w(k, v), acc[i][v], i, v) for each k in turn. x(i, k) is x[i * stride + k], or
+// x[k * stride + i] where the contraction runs over the rows of x. What `aside` does for each k shares the issue slots
+// that the steps leave.
+template <class T, size_t R, size_t V, bool kOverRows, class Step, class Aside>
+inline void contract(Vec<T> (&acc)[R][V], const T* x, size_t x_stride, const T* w, size_t w_stride, size_t depth,
+                     const Step& step, const Aside& aside) {
   for (size_t k = 0; k < depth; ++k, w += w_stride) {
     Vec<T> row[V];
     unroll<V>([&](auto v) { row[v] = load(w + v * kLanes<T>); });
     unroll<R>([&](auto i) {
       const Vec<T> a = broadcast(kOverRows ? x[k * x_stride + i] : x[i * x_stride + k]);
-      unroll<V>([&](auto v) { acc[i][v] = fma(a, row[v], acc[i][v]); });
+      unroll<V>([&](auto v) { acc[i][v] = step(a, row[v], acc[i][v], i, v); });
     });
     aside();
   }
+}
+
+// acc[i][v] += sum over k of x(i, k) w(k, v)
+template <class T, size_t R, size_t V, bool kOverRows, class Aside>
+inline void multiply(Vec<T> (&acc)[R][V], const T* x, size_t x_stride, const T* w, size_t w_stride, size_t depth,
+                     const Aside& aside) {
+  const auto step = [](Vec<T> a, Vec<T> b, Vec<T> sum, size_t, size_t) { return fma(a, b, sum); };
+  contract<T, R, V, kOverRows>(acc, x, x_stride, w, w_stride, depth, step, aside);
 }
 
 // f(acc[i][v], i, column of v) for the whole tile.

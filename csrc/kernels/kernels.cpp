@@ -2,6 +2,7 @@
 // (the same for people) name.
 #include "activations.inl"
 #include "crossentropies.inl"
+#include "distance.inl"
 #include "gemm.inl"
 #include "losses.inl"
 #include "merge.inl"
@@ -58,6 +59,12 @@ constexpr deltaprop::Kernels<T> table() {
       narrow_product<T>,
       row_product<T>,
       outer_product<T>,
+      distance<T>,
+      distance_grad_x<T>,
+      distance_grad_w<T>,
+      gaussian<T>,
+      gaussian_grad<T>,
+      gaussian_grad_s<T>,
       add_bias<T>,
       combine<T>,
       add_rows<T>,

@@ -156,6 +156,19 @@ struct PreluGradient {
   bool shared, accumulate;
 };
 
+// The gradient of the widths s of units y = exp(-d / s^2): sums down each column.
+template <class T>
+struct GaussianGradient {
+  const T* dy;  // (rows, n)
+  const T* y;   // (rows, n)
+  const T* d;   // (rows, n)
+  const T* s;   // (n)
+  T* g;         // (n)
+  size_t dy_stride, y_stride, d_stride;
+  size_t rows, n;
+  bool accumulate;
+};
+
 // One loss or metric over some rows of a batch. All strides are in elements.
 template <class T>
 struct LossRows {
@@ -292,6 +305,16 @@ struct Kernels {
   // The same for the outputs [from, to) of one row, any number of them, without function and padding.
   void (*row_product)(const NarrowProduct<T>&, size_t from, size_t to);
   void (*outer_product)(const OuterProduct<T>&);
+  // Half the squared distances of the rows of x from the columns of w, in place of the product.
+  void (*distance)(const Product<T>&);
+  // Their gradients. Of the rows `at`, whose columns from `valid` on are padding: y = sum_k x(., k) (at - w(k, .)).
+  void (*distance_grad_x)(const Product<T>&, const T* at, size_t at_stride, size_t valid);
+  // Of w, as it lies in memory: `transposed` with a row per unit, for rows of the batch as dy and their gradients as x.
+  void (*distance_grad_w)(const OuterProduct<T>&, const T* w, bool transposed);
+  // Of a row of n; padding becomes zero.
+  void (*gaussian)(const T* d, const T* s, T* y, size_t n);
+  void (*gaussian_grad)(const T* dy, const T* y, const T* s, T* dd, size_t n);
+  void (*gaussian_grad_s)(const GaussianGradient<T>&);
   void (*add_bias)(const T* z, const T* bias, T* y, size_t n);
   void (*combine)(const T* x, T c, T* y, size_t n, bool add);  // y = c x, or y += c x
   void (*add_rows)(const T* dy, size_t dy_stride, size_t rows, size_t n, T* g, bool accumulate);

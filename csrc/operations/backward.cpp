@@ -56,6 +56,64 @@ void log_softmax_grad(const Case<T>& c) {
 }
 
 template <class T>
+void distance_grad_x(const Case<T>& c) {
+  const Packed<T>& w = c.variable(c.in(1)).backward();
+  each_product_rows(w.panels.count, c.at.rows, c.kernels.tile_rows, c.team, [&](size_t p, size_t from, size_t to) {
+    const size_t column = w.panels.first(p);
+    Product<T> product{};
+    product.x = c.row(c.in(0), from);
+    product.x_stride = c.place(c.in(0)).stride;
+    product.w = w.panel(p);
+    product.y = c.row(c.out(0), from) + column;
+    product.y_stride = c.place(c.out(0)).stride;
+    product.rows = to - from;
+    product.depth = w.depth;
+    product.width = w.panels.width(p);
+    c.kernels.distance_grad_x(product, c.row(c.in(2), from) + column, c.place(c.in(2)).stride, w.valid(p));
+  });
+}
+
+template <class T>
+void distance_grad_w(const Case<T>& c) {
+  const Variable<T>& w = c.variable(c.in(2));
+  const Packed<T>& g = c.variable(c.out(0)).main();
+  each_outer_product(c, w, c.in(0), c.in(1), [&](OuterProduct<T>& product, size_t p, size_t from, size_t) {
+    product.g = g.panel(p) + from * product.width;
+    product.accumulate = c.accumulate();
+    c.kernels.distance_grad_w(product, w.main().panel(p) + from * product.width, w.transposed());
+  });
+}
+
+template <class T>
+void gaussian_grad(const Case<T>& c) {
+  const T* s = c.variable(c.in(2)).main().data;
+  c.each_row([&](size_t r) {
+    c.kernels.gaussian_grad(c.row(c.in(0), r), c.row(c.in(1), r), s, c.row(c.out(0), r), c.buffer(c.out(0)).width());
+  });
+}
+
+template <class T>
+void gaussian_grad_s(const Case<T>& c) {
+  const Packed<T>& g = c.variable(c.out(0)).main();
+  c.each_piece(g, [&](size_t p, size_t, size_t) {
+    const size_t column = g.panels.first(p);
+    GaussianGradient<T> gradient{};
+    gradient.dy = c.row(c.in(0), 0) + column;
+    gradient.y = c.row(c.in(1), 0) + column;
+    gradient.d = c.row(c.in(2), 0) + column;
+    gradient.s = c.variable(c.in(3)).main().panel(p);
+    gradient.g = g.panel(p);
+    gradient.dy_stride = c.place(c.in(0)).stride;
+    gradient.y_stride = c.place(c.in(1)).stride;
+    gradient.d_stride = c.place(c.in(2)).stride;
+    gradient.rows = c.at.rows;
+    gradient.n = g.valid(p);
+    gradient.accumulate = c.accumulate();
+    c.kernels.gaussian_grad_s(gradient);
+  });
+}
+
+template <class T>
 void dropout_grad(const Case<T>& c) {
   const T scale = static_cast<T>(1 / c.op.attributes[0]);
   c.each_row([&](size_t r) {
@@ -241,6 +299,10 @@ Operation<T> backward_operation(Kind kind) {
     case Kind::prelu_grad: return prelu_grad<T>;
     case Kind::prelu_grad_alpha: return prelu_grad_alpha<T>;
     case Kind::log_softmax_grad: return log_softmax_grad<T>;
+    case Kind::distance_grad_x: return distance_grad_x<T>;
+    case Kind::distance_grad_w: return distance_grad_w<T>;
+    case Kind::gaussian_grad: return gaussian_grad<T>;
+    case Kind::gaussian_grad_s: return gaussian_grad_s<T>;
     case Kind::dropout_grad: return dropout_grad<T>;
     case Kind::noise_grad: return noise_grad<T>;
     case Kind::batch_norm_grad: return batch_norm_grad<T>;

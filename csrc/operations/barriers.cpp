@@ -22,15 +22,19 @@ Cut cut_of(const Workspace<T>& work, const Op& op, int buffer, bool written) {
     case Kind::square_sum: return Cut::one_thread;
     case Kind::dense:
     case Kind::dense_transposed:
-    case Kind::dense_grad_x: {
+    case Kind::dense_grad_x:
+    case Kind::distance:
+    case Kind::distance_grad_x: {
       const Variable<T>& w = *work.variables[static_cast<size_t>(op.in[1])];
       if (b.of_variable()) return Cut::whole;
       if (op.kind == Kind::dense && w.narrow()) return Cut::rows;
-      const Packed<T>& packed = op.kind == Kind::dense ? w.forward() : w.backward();
+      const Packed<T>& packed = Plan::reads_columns(op.kind) ? w.forward() : w.backward();
       if (written || (op.in.size() > 2 && buffer == op.in[2])) return panels(packed);
       return packed.panels.count == 1 ? Cut::rows : Cut::whole;
     }
     case Kind::dense_grad_w:
+    case Kind::distance_grad_w:
+    case Kind::gaussian_grad_s:
     case Kind::bias_grad:
     case Kind::prelu_grad_alpha:
     case Kind::scale_grad:
@@ -39,6 +43,8 @@ Cut cut_of(const Workspace<T>& work, const Op& op, int buffer, bool written) {
     case Kind::column_sum:
     case Kind::dense_update:
     case Kind::bias_update: return b.of_variable() ? Cut::pieces : Cut::whole;
+    case Kind::gaussian:
+    case Kind::gaussian_grad:
     case Kind::prelu:
     case Kind::prelu_grad:
     case Kind::add_bias:

@@ -109,6 +109,30 @@ void log_softmax(const Case<T>& c) {
       [&](size_t r) { c.kernels.log_softmax(c.row(c.in(0), r), c.row(c.out(0), r), c.buffer(c.out(0)).width()); });
 }
 
+template <class T>
+void distance(const Case<T>& c) {
+  const Packed<T>& w = c.variable(c.in(1)).forward();
+  each_product_rows(w.panels.count, c.at.rows, c.kernels.tile_rows, c.team, [&](size_t p, size_t from, size_t to) {
+    Product<T> product{};
+    product.x = c.row(c.in(0), from);
+    product.x_stride = c.place(c.in(0)).stride;
+    product.w = w.panel(p);
+    product.y = c.row(c.out(0), from) + w.panels.first(p);
+    product.y_stride = c.place(c.out(0)).stride;
+    product.rows = to - from;
+    product.depth = w.depth;
+    product.width = w.panels.width(p);
+    c.kernels.distance(product);
+  });
+}
+
+template <class T>
+void gaussian(const Case<T>& c) {
+  const T* s = c.variable(c.in(1)).main().data;
+  c.each_row(
+      [&](size_t r) { c.kernels.gaussian(c.row(c.in(0), r), s, c.row(c.out(0), r), c.buffer(c.out(0)).width()); });
+}
+
 // Out of training y is x.
 template <class T>
 void pass_through(const Case<T>& c) {
@@ -289,6 +313,8 @@ Operation<T> forward_operation(Kind kind) {
     case Kind::softmax: return softmax<T>;
     case Kind::prelu: return prelu<T>;
     case Kind::log_softmax: return log_softmax<T>;
+    case Kind::distance: return distance<T>;
+    case Kind::gaussian: return gaussian<T>;
     case Kind::dropout: return dropout<T>;
     case Kind::alpha_dropout: return alpha_dropout<T>;
     case Kind::gaussian_noise:

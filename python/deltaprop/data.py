@@ -15,7 +15,10 @@ from .layers import Shape
 from .layers.embedding import embedded_inputs
 from .objective import Term, per_entry
 
-__all__ = ["check_finite", "check_ids", "fold_weights", "inputs_of", "rows_of", "split_validation", "targets_of"]
+__all__ = [
+    "check_finite", "check_ids", "finite_rows", "fold_weights", "inputs_of", "moments", "positive", "rows_of",
+    "split_validation", "targets_of",
+]  # fmt: skip
 
 Array = npt.NDArray[Any]
 
@@ -143,6 +146,14 @@ def check_ids(inputs: Sequence[Array], graph: Graph, what: str) -> None:
             )
 
 
+def finite_rows(data: Any, shape: Shape | None, what: str) -> Array:
+    """Return data that a layer adapts to: at least one row, without NaN or infinity, of a shape if it is known."""
+    array = array_of(data, what) if shape is None else rows_of(data, shape, what)
+    check_not_empty(array, what)
+    check_finite(array, what)
+    return array
+
+
 def moments(data: Any, shape: Shape | None, averaged: Callable[[int], tuple[int, ...]]) -> tuple[Array, Array]:
     """Return mean and variance (divisor n) in float64, over some axes, kept with length 1, and the rows.
 
@@ -154,9 +165,7 @@ def moments(data: Any, shape: Shape | None, averaged: Callable[[int], tuple[int,
     averaged : callable
         From the number of axes to those that are averaged over, the rows' 0 first.
     """
-    array = array_of(data, "data") if shape is None else rows_of(data, shape, "data")
-    check_not_empty(array, "data")
-    check_finite(array, "data")
+    array = finite_rows(data, shape, "data")
     axes = averaged(array.ndim)
     pieces = [array[i : i + 4096] for i in range(0, len(array), 4096)]  # never converted whole
     count = array.size / np.prod([n for a, n in enumerate(array.shape) if a not in axes])

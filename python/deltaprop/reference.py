@@ -19,6 +19,7 @@ from .textbook import (
     normalize_grad,
     philox,
     sparse_kl,
+    square_of_width,
 )
 from .textbook_activations import (
     ACTIVATIONS,
@@ -106,6 +107,14 @@ class ReferenceExecutor:
     def _prelu(self, op: Op) -> None:
         z, alpha = (self.values[b] for b in op.inputs)
         self.values[op.outputs[0]] = np.where(z > 0, z, alpha * z)
+
+    def _distance(self, op: Op) -> None:
+        x, c = (self.values[b] for b in op.inputs)
+        self.values[op.outputs[0]] = np.sum((x[:, :, np.newaxis] - c) ** 2, axis=1) / 2
+
+    def _gaussian(self, op: Op) -> None:
+        d, s = (self.values[b] for b in op.inputs)
+        self.values[op.outputs[0]] = np.exp(-d / square_of_width(s))
 
     def _log_softmax(self, op: Op) -> None:
         self.values[op.outputs[0]] = log_softmax(self.values[op.inputs[0]])
@@ -275,6 +284,24 @@ class ReferenceExecutor:
         sums = np.sum(np.where(z < 0, da * z, 0), axis=0)
         shared = self.plan.buffers[op.outputs[0]].shape == (1,)
         self._put(op, op.outputs[0], np.sum(sums, keepdims=True) if shared else sums, sum_of_batch=True)
+
+    def _distance_grad_x(self, op: Op) -> None:
+        dd, c, x = (self.values[b] for b in op.inputs)
+        self.values[op.outputs[0]] = np.sum(dd[:, np.newaxis] * (x[:, :, np.newaxis] - c), axis=2)
+
+    def _distance_grad_w(self, op: Op) -> None:
+        x, dd, c = (self.values[b] for b in op.inputs)
+        g = np.sum(dd[:, np.newaxis] * (c - x[:, :, np.newaxis]), axis=0)
+        self._put(op, op.outputs[0], g, sum_of_batch=True)
+
+    def _gaussian_grad(self, op: Op) -> None:
+        dy, y, s = (self.values[b] for b in op.inputs)
+        self.values[op.outputs[0]] = -dy * y / square_of_width(s)
+
+    def _gaussian_grad_s(self, op: Op) -> None:
+        dy, y, d, s = (self.values[b] for b in op.inputs)
+        g = 2 * s / square_of_width(s) * np.sum(dy * y * d / square_of_width(s), axis=0)
+        self._put(op, op.outputs[0], g, sum_of_batch=True)
 
     def _log_softmax_grad(self, op: Op) -> None:
         self.values[op.outputs[0]] = log_softmax_grad(*(self.values[b] for b in op.inputs))

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 __all__ = [
     "UPDATES", "deviation", "min_max_norm", "normal_numbers", "normalize", "normalize_grad", "philox", "sparse_kl",
+    "square_of_width",
 ]  # fmt: skip
 
 Array = npt.NDArray[Any]
@@ -74,6 +75,14 @@ def deviation(variance: Array, epsilon: float, least: float) -> Array:
     """sqrt(max(variance + epsilon, least))."""
     t = variance.dtype.type
     return np.asarray(np.sqrt(np.maximum(variance + t(epsilon), t(least))))
+
+
+# ---- Gaussian units
+
+
+def square_of_width(s: Array) -> Array:
+    """s^2, at least 1e-14."""
+    return np.asarray(np.maximum(s * s, s.dtype.type(1e-14)))
 
 
 # ---- regularisers and constraints

@@ -11,10 +11,12 @@ from .embedding import Embedding
 from .merge import Add, Average, Concatenate, Multiply, Subtract
 from .noise import AlphaDropout, Dropout, GaussianDropout, GaussianNoise
 from .normalization import BatchNormalization, LayerNormalization, Normalization, RMSNormalization
+from .rbf import RBF
 from .tied import DenseTranspose
 
 __all__ = [
     "ELU",
+    "RBF",
     "Activation",
     "ActivityRegularization",
     "Add",
@@ -51,7 +53,7 @@ __all__ = [
 _CLASSES: tuple[type[Layer], ...] = (
     Activation, ActivityRegularization, Add, AlphaDropout, Average, BatchNormalization, Concatenate, Dense,
     DenseTranspose, Dropout, ELU, Embedding, Flatten, GaussianDropout, GaussianNoise, InputLayer, LayerNormalization,
-    LeakyReLU, Multiply, Normalization, PReLU, ReLU, RMSNormalization, Softmax, Subtract,
+    LeakyReLU, Multiply, Normalization, PReLU, RBF, ReLU, RMSNormalization, Softmax, Subtract,
 )  # fmt: skip
 
 

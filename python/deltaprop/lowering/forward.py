@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..layers import (
+    RBF,
     Activation,
     ActivityRegularization,
     Add,
@@ -58,6 +59,15 @@ def _lower_prelu(builder: Builder, layer: PReLU, x: int) -> int:
     a = builder.rows("activation", x, builder.name("a"))
     builder.emit("forward", "prelu", (x, builder.parameter(layer.alpha, "alpha")), (a,))
     return a
+
+
+def _lower_rbf(builder: Builder, layer: RBF, x: int) -> int:
+    assert layer.centers is not None and layer.widths is not None
+    d = builder.plan.buffer("activation", (layer.units,), builder.name("d"))
+    y = builder.rows("activation", d, builder.name("a"))
+    builder.emit("forward", "distance", (x, builder.parameter(layer.centers, "C")), (d,))
+    builder.emit("forward", "gaussian", (d, builder.parameter(layer.widths, "s")), (y,))
+    return y
 
 
 def _lower_dropout(builder: Builder, layer: Dropout, x: int) -> int:
@@ -194,6 +204,7 @@ _LOWERINGS: dict[type[Layer], Callable[[Builder, Any, Any], int]] = {
     Flatten: _lower_identity,
     Multiply: _lower_multiply,
     PReLU: _lower_prelu,
+    RBF: _lower_rbf,
     Subtract: _lower_combine,
     AlphaDropout: _lower_alpha_dropout,
     BatchNormalization: _lower_batch_norm,
