@@ -25,8 +25,8 @@ struct PullByColumn {  // the other way round
   static Vec<T> finish(Vec<T> sum) { return sum; }
 };
 
-template <class T, bool kOverRows, class Step>
-struct DistanceTile {
+template <class T>
+struct Distances {
   const T* x;
   const T* w;
   const T* at;
@@ -34,47 +34,51 @@ struct DistanceTile {
   size_t x_stride, w_stride, at_stride, y_stride;
   size_t depth, valid;  // columns from `valid` on become zero
   bool accumulate;
+};
+
+template <class T, bool kOverRows, class Step>
+struct DistanceTile {
+  const Distances<T>& operands;
 
   template <size_t R, size_t V>
-  void run(size_t row) const {
-    T* const first = y + row * y_stride;
+  void run(const Distances<T>& p, size_t row) const {
+    T* const y = p.y + row * p.y_stride;
     Vec<T> acc[R][V];
     each_accumulator<T>(
-        acc, [&](Vec<T>& a, size_t i, size_t j) { a = accumulate ? load(first + i * y_stride + j) : Vec<T>{}; });
+        acc, [&](Vec<T>& a, size_t i, size_t j) { a = p.accumulate ? load(y + i * p.y_stride + j) : Vec<T>{}; });
     const auto step = [&](Vec<T> a, Vec<T> b, Vec<T> sum, size_t i, size_t v) {
-      return Step::add(a, b, sum, at + (row + i) * at_stride + v * kLanes<T>);
+      return Step::add(a, b, sum, p.at + (row + i) * p.at_stride + v * kLanes<T>);
     };
-    contract<T, R, V, kOverRows>(acc, x + row * (kOverRows ? 1 : x_stride), x_stride, w, w_stride, depth, step,
-                                 Nothing{});
+    contract<T, R, V, kOverRows>(acc, p.x + row * (kOverRows ? 1 : p.x_stride), p.x_stride, p.w, p.w_stride, p.depth,
+                                 step, Nothing{});
     each_accumulator<T>(acc, [&](Vec<T>& a, size_t i, size_t j) {
-      store(first + i * y_stride + j, select<T>(before<T>(j, valid), Step::finish(a), Vec<T>{}));
+      store(y + i * p.y_stride + j, select<T>(before<T>(j, p.valid), Step::finish(a), Vec<T>{}));
     });
   }
 };
 
+template <class T, bool kOverRows, template <class> class Step>
+inline void run_distances(const Distances<T>& p, size_t width, size_t rows) {
+  run_tiles<T>(DistanceTile<T, kOverRows, Step<T>>{p}, width, rows);
+}
+
 template <class T>
 void distance(const deltaprop::Product<T>& p) {
-  const DistanceTile<T, false, HalfSquare<T>> tile{p.x,        p.w,        p.x,     p.y,     p.x_stride, p.width,
-                                                   p.x_stride, p.y_stride, p.depth, p.width, false};
-  run_tiles<T>(tile, p.width, p.rows);
+  run_distances<T, false, HalfSquare>(
+      {p.x, p.w, p.x, p.y, p.x_stride, p.width, p.x_stride, p.y_stride, p.depth, p.width, false}, p.width, p.rows);
 }
 
 template <class T>
 void distance_grad_x(const deltaprop::Product<T>& p, const T* at, size_t at_stride, size_t valid) {
-  const DistanceTile<T, false, Pull<T>> tile{p.x,       p.w,        at,      p.y,   p.x_stride, p.width,
-                                             at_stride, p.y_stride, p.depth, valid, false};
-  run_tiles<T>(tile, p.width, p.rows);
+  run_distances<T, false, Pull>({p.x, p.w, at, p.y, p.x_stride, p.width, at_stride, p.y_stride, p.depth, valid, false},
+                                p.width, p.rows);
 }
 
 template <class T>
 void distance_grad_w(const deltaprop::OuterProduct<T>& p, const T* w, bool transposed) {
-  const auto run = [&](auto tile) { run_tiles<T>(tile, p.width, p.depth); };
-  if (transposed)
-    run(DistanceTile<T, true, Pull<T>>{p.x, p.dy, w, p.g, p.x_stride, p.dy_stride, p.width, p.width, p.rows, p.valid,
-                                       p.accumulate});
-  else
-    run(DistanceTile<T, true, PullByColumn<T>>{p.x, p.dy, w, p.g, p.x_stride, p.dy_stride, p.width, p.width, p.rows,
-                                               p.valid, p.accumulate});
+  const Distances<T> d{p.x, p.dy, w, p.g, p.x_stride, p.dy_stride, p.width, p.width, p.rows, p.valid, p.accumulate};
+  transposed ? run_distances<T, true, Pull>(d, p.width, p.depth)
+             : run_distances<T, true, PullByColumn>(d, p.width, p.depth);
 }
 
 // s^2, which counts as at least 1e-14: a unit of no width is 1 at its centre.

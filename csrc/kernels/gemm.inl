@@ -23,6 +23,7 @@ constexpr size_t kPanelVectors = 4;
 // cache.
 constexpr size_t kOuterRows = kPanelVectors * kVectorBytes > 64 ? 1024 : 64;
 constexpr size_t kPanelUnits = kPanelVectors * kVectorBytes / 64;
+constexpr size_t kUnitVectors = 64 / kVectorBytes;
 
 // One type, so that one copy of a kernel serves all who have nothing to do aside.
 struct Nothing {
@@ -35,7 +36,8 @@ struct Nothing {
 template <class T, size_t R, size_t V, bool kOverRows, class Step, class Aside>
 inline void contract(Vec<T> (&acc)[R][V], const T* x, size_t x_stride, const T* w, size_t w_stride, size_t depth,
                      const Step& step, const Aside& aside) {
-  for (size_t k = 0; k < depth; ++k, w += w_stride) {
+  size_t k = 0;
+  do {  // depth > 0: a loop that might not run costs copies of all of acc
     Vec<T> row[V];
     unroll<V>([&](auto v) { row[v] = load(w + v * kLanes<T>); });
     unroll<R>([&](auto i) {
@@ -43,7 +45,8 @@ inline void contract(Vec<T> (&acc)[R][V], const T* x, size_t x_stride, const T* 
       unroll<V>([&](auto v) { acc[i][v] = step(a, row[v], acc[i][v], i, v); });
     });
     aside();
-  }
+    w += w_stride;
+  } while (++k < depth);
 }
 
 // acc[i][v] += sum over k of x(i, k) w(k, v)
@@ -60,16 +63,16 @@ inline void each_accumulator(Vec<T> (&acc)[R][V], const F& f) {
   unroll<R>([&](auto i) { unroll<V>([&](auto v) { f(acc[i][v], i, v * kLanes<T>); }); });
 }
 
-// A tile has run<R, V>(at): R rows from `at` on, of a panel V registers wide.
+// A tile has run<R, V>(p, at): R rows from `at` on, of a panel V registers wide, of its operands p.
 enum class Finish { none, relu, mask };
 
 // y = x w, started from the bias and finished in registers: ReLU, or the ReLU mask of the layer below.
 template <class T, Finish kFinish>
 struct ProductTile {
-  const deltaprop::Product<T>& p;
+  const deltaprop::Product<T>& operands;
 
   template <size_t R, size_t V>
-  void run(size_t row) const {
+  void run(const deltaprop::Product<T>& p, size_t row) const {
     T* const y = p.y + row * p.y_stride;
     Vec<T> acc[R][V];
     if (p.bias) {
@@ -88,54 +91,59 @@ struct ProductTile {
   }
 };
 
-// g = x' dy: the contraction runs over the rows of the batch, the tile over the rows of g.
+// g = x' dy: the contraction runs over the rows of the batch, the tile over the rows of g and columns of a panel.
 template <class T>
 struct OuterProductTile {
-  const deltaprop::OuterProduct<T>& p;
+  const deltaprop::OuterProduct<T>& operands;
+  size_t column = 0;
 
   template <size_t R, size_t V>
-  void run(size_t k) const {
-    form<R, V>(k, p.g + k * V * kLanes<T>, Nothing{});
+  void run(const deltaprop::OuterProduct<T>& p, size_t k) const {
+    form<R, V>(p, k, p.g + k * p.width + column, p.width, Nothing{});
   }
 
   // Writes rows [k, k + R) to g, and does something else once for each row of the batch.
   template <size_t R, size_t V, class Aside>
-  void form(size_t k, T* g, const Aside& aside) const {
-    constexpr size_t width = V * kLanes<T>;
+  void form(const deltaprop::OuterProduct<T>& p, size_t k, T* g, size_t g_stride, const Aside& aside) const {
     Vec<T> acc[R][V];
     if (p.accumulate) {
-      each_accumulator<T>(acc, [&](Vec<T>& a, size_t i, size_t j) { a = load(g + i * width + j); });
+      each_accumulator<T>(acc, [&](Vec<T>& a, size_t i, size_t j) { a = load(g + i * g_stride + j); });
     } else {
       each_accumulator<T>(acc, [](Vec<T>& a, size_t, size_t) { a = Vec<T>{}; });
     }
-    multiply<T, R, V, true>(acc, p.x + k, p.x_stride, p.dy, p.dy_stride, p.rows, aside);
-    each_accumulator<T>(acc, [&](Vec<T>& a, size_t i, size_t j) { store(g + i * width + j, a); });
-    for (size_t i = 0; p.valid < width && i < R; ++i)
-      for (size_t j = p.valid; j < width; ++j) g[i * width + j] = 0;
+    multiply<T, R, V, true>(acc, p.x + k, p.x_stride, p.dy + column, p.dy_stride, p.rows, aside);
+    each_accumulator<T>(acc, [&](Vec<T>& a, size_t i, size_t j) { store(g + i * g_stride + j, a); });
+    for (size_t i = 0; p.valid < column + V * kLanes<T> && i < R; ++i)
+      for (size_t j = p.valid > column ? p.valid - column : 0; j < V * kLanes<T>; ++j) g[i * g_stride + j] = 0;
   }
 };
 
-template <size_t V, size_t R = kTileRows, class Tile>
-inline void run_tile(Tile& tile, size_t at, size_t rows) {
-  if constexpr (R > 1) {
-    if (rows < R) return run_tile<V, R - 1>(tile, at, rows);
-  }
-  tile.template run<R, V>(at);
+// So many tiles below one another. Flattened, because a single call left in them would keep the accumulators in memory;
+// with copies in registers, because a store could change anything else.
+template <size_t R, size_t V, class Tile>
+__attribute__((noinline, flatten)) void repeat(const Tile& tile, size_t at, size_t tiles) {
+  const Tile local = tile;
+  const auto p = local.operands;
+  for (; tiles > 0; --tiles, at += R) local.template run<R, V>(p, at);
 }
 
-// n rows of a panel of that width, spread evenly over tiles: 6, 6, 5, 5 and never 6, 6, 6, 4.
-template <class T, size_t V = kPanelVectors, class Tile>
-inline void run_tiles(Tile&& tile, size_t width, size_t n) {
-  if constexpr (V > 64 / kVectorBytes) {
-    if (width < V * kLanes<T>) return run_tiles<T, V - 64 / kVectorBytes>(tile, width, n);
+template <size_t V, size_t R, class Tile>
+inline void repeat_rows(const Tile& tile, size_t at, size_t rows, size_t tiles) {
+  if constexpr (R > 1) {
+    if (rows < R) return repeat_rows<V, R - 1>(tile, at, rows, tiles);
   }
-  if (n <= kTileRows) return run_tile<V>(tile, 0, n);
-  const size_t tiles = (n + kTileRows - 1) / kTileRows, fewest = n / tiles, larger = n % tiles;
-  for (size_t i = 0, at = 0; i < tiles; ++i) {
-    const size_t rows = fewest + (i < larger);
-    run_tile<V>(tile, at, rows);
-    at += rows;
+  repeat<R, V>(tile, at, tiles);
+}
+
+// n rows of a panel of that width, spread evenly over tiles of at most R: 6, 6, 5, 5 and never 6, 6, 6, 4.
+template <class T, size_t V = kPanelVectors, size_t R = kTileRows, class Tile>
+inline void run_tiles(const Tile& tile, size_t width, size_t n) {
+  if constexpr (V > kUnitVectors) {
+    if (width < V * kLanes<T>) return run_tiles<T, V - kUnitVectors, R>(tile, width, n);
   }
+  const size_t tiles = (n + R - 1) / R, fewest = n / tiles, larger = n % tiles;
+  if (larger > 0) repeat_rows<V, R>(tile, 0, fewest + 1, larger);
+  repeat_rows<V, R>(tile, larger * (fewest + 1), fewest, tiles - larger);
 }
 
 template <class T>
@@ -145,9 +153,21 @@ void product(const deltaprop::Product<T>& p) {
   run_tiles<T>(ProductTile<T, Finish::none>{p}, p.width, p.rows);
 }
 
+// Tiles at most V vectors wide, with the rows of x that they read in the cache from one to the next.
+template <class T, size_t R, size_t V>
+inline void outer_product(const deltaprop::OuterProduct<T>& p) {
+  for (size_t j = 0; j < p.width; j += V * kLanes<T>)
+    run_tiles<T, V, R>(OuterProductTile<T>{p, j}, p.width - j, p.depth);
+}
+
+// The shorter the contraction, the more the stores at its end count, and the fewer of them can wait beside the FMAs of
+// the next tile.
 template <class T>
 void outer_product(const deltaprop::OuterProduct<T>& p) {
-  run_tiles<T>(OuterProductTile<T>{p}, p.width, p.depth);
+  constexpr size_t kFewVectors = kUnitVectors > 2 ? kUnitVectors : 2, kFewRows = kTileRows < 4 ? kTileRows : 4;
+  if (p.rows <= 16) return outer_product<T, kFewRows, kFewVectors>(p);
+  if (p.rows <= 64) return outer_product<T, kTileRows, kFewVectors>(p);
+  outer_product<T, kTileRows, kPanelVectors>(p);
 }
 
 // g += the sum of the rows of dy, in row order: a chain of additions per column, several columns at a time.

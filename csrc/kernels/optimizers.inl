@@ -247,52 +247,55 @@ void update(const UpdateSpan<T>& u) {
   }
 }
 
+// A piece of a gradient that its update has yet to use up: from g on, of the elements [at, end) of the span.
+template <class T>
+struct Waiting {
+  const T* g = nullptr;
+  size_t at = 0, end = 0;
+  bool odd = false;  // which half of the scratch it lies in
+};
+
 // Tiles of an outer product, each of which is used up while the next is formed: the divider, which the FMAs do not
 // need, works beside them. The product's g is scratch for two tiles.
 template <class T, template <class> class Rule>
-class UpdateTile {
- public:
-  UpdateTile(const OuterProduct<T>& p, const UpdateSpan<T>& u) : tile_{p}, step_(u) {}
+struct UpdateTile {
+  const OuterProduct<T>& operands;
+  const Step<T, Rule> step;
+  Waiting<T>& waiting;
 
   template <size_t R, size_t V>
-  void run(size_t k) {
+  void run(const OuterProduct<T>& p, size_t k) const {
     constexpr size_t width = V * kLanes<T>;
-    T* const g = tile_.p.g + (odd_ ? kTileRows * width : 0);
-    odd_ = !odd_;
-    if constexpr (R + 1 < kTileRows) {
-      tile_.template form<R, V>(k, g, Nothing{});  // the few small tiles are not worth their code
+    T* const g = p.g + (waiting.odd ? 0 : kTileRows * width);
+    if constexpr (R + 1 < kTileRows) {  // the few small tiles are not worth their code
+      OuterProduct<T> small = p;
+      small.x += k;
+      small.g = g;
+      repeat<R, V>(OuterProductTile<T>{small}, 0, 1);
     } else {
-      tile_.template form<R, V>(k, g, [&] {
-        if (waiting_ < end_) advance();
+      OuterProductTile<T>{p}.template form<R, V>(p, k, g, width, [&] {
+        if (waiting.at < waiting.end) advance();
       });
     }
     finish();
-    waiting_ = k * width;
-    end_ = waiting_ + R * width;
-    g_ = g;
+    waiting = {g, k * width, (k + R) * width, !waiting.odd};
   }
 
-  void finish() {
-    while (waiting_ < end_) advance();
+  void finish() const {
+    while (waiting.at < waiting.end) advance();
   }
 
- private:
-  inline __attribute__((always_inline)) void advance() {
-    step_(waiting_, load(g_));
-    waiting_ += kLanes<T>;
-    g_ += kLanes<T>;
+  void advance() const {
+    step(waiting.at, load(waiting.g));
+    waiting.at += kLanes<T>;
+    waiting.g += kLanes<T>;
   }
-
-  const OuterProductTile<T> tile_;
-  const Step<T, Rule> step_;
-  const T* g_ = nullptr;  // the gradient of the elements [waiting_, end_) of the span
-  size_t waiting_ = 0, end_ = 0;
-  bool odd_ = false;
 };
 
 template <class T, template <class> class Rule>
 void outer_product_update(const OuterProduct<T>& p, const UpdateSpan<T>& u) {
-  UpdateTile<T, Rule> tile(p, u);
+  Waiting<T> waiting;
+  const UpdateTile<T, Rule> tile{p, Step<T, Rule>(u), waiting};
   run_tiles<T>(tile, p.width, p.depth);
   tile.finish();
 }

@@ -45,15 +45,15 @@ void each_outer_product(const Case<T>& c, const Variable<T>& w, int x, int dz, c
 template <class T>
 void weight_gradient(const Case<T>& c, const Variable<T>& gradient, int x, int dz, bool accumulate) {
   const Packed<T>& g = gradient.main();
-  each_outer_product(c, gradient, x, dz, [&](OuterProduct<T> product, size_t p, size_t from, size_t) {
+  each_outer_product(c, gradient, x, dz, [&](OuterProduct<T>& product, size_t p, size_t from, size_t) {
     product.g = g.panel(p) + from * product.width;
-    const OuterProduct<T> whole = product;
-    for (size_t r = 0; r < whole.rows; r += c.kernels.outer_rows) {
-      product.x = whole.x + r * whole.x_stride;
-      product.dy = whole.dy + r * whole.dy_stride;
-      product.rows = std::min(c.kernels.outer_rows, whole.rows - r);
-      product.accumulate = accumulate || r > 0;
+    product.accumulate = accumulate;
+    for (size_t left = product.rows; left > 0; left -= product.rows) {
+      product.rows = std::min(c.kernels.outer_rows, left);
       c.kernels.outer_product(product);
+      product.x += product.rows * product.x_stride;
+      product.dy += product.rows * product.dy_stride;
+      product.accumulate = true;
     }
   });
 }
