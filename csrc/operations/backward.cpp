@@ -77,11 +77,12 @@ template <class T>
 void distance_grad_w(const Case<T>& c) {
   const Variable<T>& w = c.variable(c.in(2));
   const Packed<T>& g = c.variable(c.out(0)).main();
-  each_outer_product(c, w, c.in(0), c.in(1), [&](OuterProduct<T>& product, size_t p, size_t from, size_t) {
-    product.g = g.panel(p) + from * product.width;
-    product.accumulate = c.accumulate();
-    c.kernels.distance_grad_w(product, w.main().panel(p) + from * product.width, w.transposed());
-  });
+  each_outer_product(c, w, c.in(0), c.in(1), 0, c.at.rows,
+                     [&](OuterProduct<T>& product, size_t p, size_t from, size_t) {
+                       product.g = g.panel(p) + from * product.width;
+                       product.accumulate = c.accumulate();
+                       c.kernels.distance_grad_w(product, w.main().panel(p) + from * product.width, w.transposed());
+                     });
 }
 
 template <class T>

@@ -94,13 +94,14 @@ void dense_update(const Case<T>& c) {
     return;
   }
   alignas(64) T tiles[2 * kMostTileRows * kWidestPanelBytes / sizeof(T)];
-  each_outer_product(c, w, c.in(0), c.in(1), [&](OuterProduct<T>& product, size_t p, size_t from, size_t to) {
-    product.g = tiles;
-    const size_t at = w.main().depth * w.main().panels.first(p) + from * product.width;
-    c.kernels.outer_product_update[static_cast<size_t>(c.op.function)](
-        product, update_span(c, w.main(), at, (to - from) * product.width, 2));
-    if (w.has_mirror()) w.refresh_mirror(p, from, to);
-  });
+  each_outer_product(c, w, c.in(0), c.in(1), 0, c.at.rows,
+                     [&](OuterProduct<T>& product, size_t p, size_t from, size_t to) {
+                       product.g = tiles;
+                       const size_t at = w.main().depth * w.main().panels.first(p) + from * product.width;
+                       c.kernels.outer_product_update[static_cast<size_t>(c.op.function)](
+                           product, update_span(c, w.main(), at, (to - from) * product.width, 2));
+                       if (w.has_mirror()) w.refresh_mirror(p, from, to);
+                     });
 }
 
 template <class T>
