@@ -25,6 +25,8 @@ inline Vec<T> positive(double epsilon) {
 }
 
 // Each rule holds an optimiser's constants in registers and gives the new w of one register; its slots change in place.
+// Where w stays as it is when the gradient is zero, a rule with divisions says so by kIdles, and `idle` is all that
+// happens then, with the same bits: half of the inputs of a layer behind a ReLU are zero.
 
 // w -= rate g
 template <class T>
@@ -76,6 +78,8 @@ struct RmspropRule {
     }
     return w - step;
   }
+  static constexpr bool kIdles = !kMomentum && !kCentered;
+  void idle(size_t j, T* const* slot) const { store(slot[0] + j, rho * load(slot[0] + j)); }
 };
 template <class T>
 using Rmsprop = RmspropRule<T, false, false>;
@@ -122,6 +126,8 @@ struct Adagrad {
     store(slot[0] + j, a);
     return w - rate * g / sqrt(a + epsilon);
   }
+  static constexpr bool kIdles = true;
+  void idle(size_t, T* const*) const {}
 };
 
 // a = rho a + (1 - rho) g^2; the step d = sqrt(s + epsilon) / sqrt(a + epsilon) g, with s = rho s + (1 - rho) d^2 after
@@ -233,16 +239,29 @@ struct Step {
   }
 };
 
+template <class Rule, class = void>
+constexpr bool kCanIdle = false;
+template <class Rule>
+constexpr bool kCanIdle<Rule, decltype(void(Rule::kIdles))> = Rule::kIdles;
+
 // The gradient of a single row is formed on the way: its memory would cost as much as the update.
 template <class T, template <class> class Rule>
-void update(const UpdateSpan<T>& u) {
+void update(const UpdateSpan<T>& span) {
+  const UpdateSpan<T> u = span;  // in registers: a store could change the span itself
   const Step<T, Rule> step(u);
   if (u.g) {
     for (size_t j = 0; j < u.n; j += kLanes<T>) step(j, load(u.g + j));
     return;
   }
   for (size_t k = 0; k * u.width < u.n; ++k) {
+    if constexpr (kCanIdle<Rule<T>>) {
+      if (u.x[k] == 0 && u.decay == 0) {
+        for (size_t j = 0; j < u.width; j += kLanes<T>) step.rule.idle(k * u.width + j, u.slot);
+        continue;
+      }
+    }
     const Vec<T> x = broadcast(u.x[k]);
+#pragma GCC unroll 4
     for (size_t j = 0; j < u.width; j += kLanes<T>) step(k * u.width + j, fma(x, load(u.dy + j), Vec<T>{}));
   }
 }

@@ -207,15 +207,14 @@ void test_update(const Kernels<T>& k, const Rule& rule, double decay) {
   check::that(clean, what + ": written outside");
 }
 
-// The gradient of a single row is an outer product that the kernel forms itself.
+// The gradient of a single row is an outer product that the kernel forms itself; inputs that are zero in some steps.
 template <class T>
-void test_update_of_a_single_row(const Kernels<T>& k, const Rule& rule) {
+void test_update_of_a_single_row(const Kernels<T>& k, const Rule& rule, double decay) {
   constexpr size_t kDepth = 5;
   const size_t width = 2 * check::unit<T>(), n = kDepth * width;
   check::Random random(13);
-  const auto start = random.vector<T>(n), x = random.vector<T>(kDepth), dy = random.vector<T>(width);
-  std::vector<T> g(n), w[2] = {start, start}, slot[2][3];
-  for (size_t i = 0; i < n; ++i) g[i] = x[i / width] * dy[i % width];
+  const auto start = random.vector<T>(n), values = random.vector<T>(kDepth), dy = random.vector<T>(width);
+  std::vector<T> x(kDepth), g(n), w[2] = {start, start}, slot[2][3];
   for (size_t formed : {0, 1}) {
     UpdateSpan<T> u{};
     u.w = w[formed].data();
@@ -233,10 +232,14 @@ void test_update_of_a_single_row(const Kernels<T>& k, const Rule& rule) {
     start_slots(rule, u.slot, n);
     u.n = n;
     u.rate = 0.1;
-    u.decay = 0.01;
+    u.decay = decay;
     u.constants = rule.constants.data();
     u.more = kMore;
-    for (size_t s = 0; s < 3; ++s) k.update[size(rule.optimizer)](u);
+    for (size_t s = 0; s < 5; ++s) {
+      for (size_t i = 0; i < kDepth; ++i) x[i] = (i + s) % 3 == 0 ? (s % 2 ? T{0} : -T{0}) : values[i];
+      for (size_t i = 0; i < n; ++i) g[i] = x[i / width] * dy[i % width];
+      k.update[size(rule.optimizer)](u);
+    }
   }
   bool same = check::same_bits(w[0], w[1]);
   for (size_t i = 0; i < 3; ++i) same &= check::same_bits(slot[0][i], slot[1][i]);
@@ -449,7 +452,7 @@ int main() {
     for (const Rule& rule : kRules) {
       test_update(k, rule, 0);
       test_update(k, rule, 0.01);
-      test_update_of_a_single_row(k, rule);
+      for (double decay : {0.0, 0.01}) test_update_of_a_single_row(k, rule, decay);
       test_outer_product_update(k, rule);
       test_constant_gradient(k, rule);
       test_padding_without_epsilon(k, rule);
