@@ -40,7 +40,9 @@ struct Source {
   void prefetch(std::int64_t i) const {
     if (!offsets.empty()) return;
     const char* const begin = row(i);
-    for (const char *at = begin, *end = begin + width * bytes(type); at < end; at += 64) __builtin_prefetch(at, 0, 2);
+    const char* const end = begin + width * bytes(type);
+    const size_t into_line = reinterpret_cast<std::uintptr_t>(begin) % 64;
+    for (const char* at = begin - into_line; at < end; at += 64) __builtin_prefetch(at, 0, 2);
   }
 
   // A row can be read where it lies, without a copy.

@@ -15,9 +15,18 @@
 
 namespace {
 
+template <class T, class From>
+constexpr bool kSame = false;
+template <class T>
+constexpr bool kSame<T, T> = true;
+
 // NumPy's arrays need not be aligned to their elements.
 template <class T, class From>
 void convert(const void* from, T* to, size_t n) {
+  if constexpr (kSame<T, From>) {
+    __builtin_memcpy(to, from, n * sizeof(T));
+    return;
+  }
   const unsigned char* at = static_cast<const unsigned char*>(from);
   for (size_t i = 0; i < n; ++i) {
     From x;
