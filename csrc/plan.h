@@ -64,7 +64,7 @@ enum class Kind {
   slice,             // x -> y                  the columns from an offset on, as many as y has; attributes: offset
   host,              // x ... -> y ...          a Python function on the calling thread; attributes: its number
   loss,              // p y [weight] [z] -> value [delta]; a delta wants the weight, a matched loss wants z;
-                     //                         attributes: its factor, its constants (see plan.cpp)
+                     //                         attributes: its factor, its constants (see plan_check.cpp)
   reduce,            // value [weight] -> counter   attributes: 1 to divide by the weights, 0 by the rows
   tally,             // p y [weight] -> counter  attributes: see metrics.inl
   penalty,           // w -> counter            attributes: l1, l2
@@ -161,6 +161,7 @@ void validate(const Plan& plan);
 // The words of the vocabulary; throw std::invalid_argument for an unknown one.
 Role role_of(const std::string& name);
 Kind kind_of(const std::string& name);
+const char* name_of(Kind kind);
 int function_of(Kind kind, const std::string& name);
 
 }  // namespace deltaprop

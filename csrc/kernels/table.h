@@ -181,7 +181,7 @@ struct LossRows {
   size_t prediction_stride, logits_stride, target_stride, delta_stride;
   size_t rows, n;
   T scale;                  // the loss's factor, over the rows of the batch: the objective is a mean
-  const double* constants;  // the loss's own, see plan.cpp
+  const double* constants;  // the loss's own, see plan_check.cpp
   size_t constant_count;
 };
 
