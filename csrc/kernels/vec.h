@@ -78,8 +78,13 @@ inline Vec<T> broadcast(T x) {
   return x - Vec<T>{};
 }
 
+// 64-bit lanes, their lower halves, and the products of those.
+typedef std::uint64_t Words __attribute__((vector_size(kVectorBytes)));
+typedef std::uint32_t HalfWords __attribute__((vector_size(kVectorBytes / 2)));
+
 // a * b + c, rounded once where the level has FMA.
 #if defined(__AVX512F__)
+inline Words multiply_halves(Words a, Words b) { return (Words)_mm512_mul_epu32((__m512i)a, (__m512i)b); }
 inline Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) { return _mm512_fmadd_ps(a, b, c); }
 inline Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) { return _mm512_fmadd_pd(a, b, c); }
 inline Vec<float> sqrt(Vec<float> a) { return _mm512_sqrt_ps(a); }
@@ -89,6 +94,7 @@ inline Vec<double> max(Vec<double> a, Vec<double> b) { return _mm512_max_pd(a, b
 inline Vec<float> min(Vec<float> a, Vec<float> b) { return _mm512_min_ps(a, b); }
 inline Vec<double> min(Vec<double> a, Vec<double> b) { return _mm512_min_pd(a, b); }
 #elif defined(__AVX2__) && defined(__FMA__)
+inline Words multiply_halves(Words a, Words b) { return (Words)_mm256_mul_epu32((__m256i)a, (__m256i)b); }
 inline Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) { return _mm256_fmadd_ps(a, b, c); }
 inline Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) { return _mm256_fmadd_pd(a, b, c); }
 inline Vec<float> sqrt(Vec<float> a) { return _mm256_sqrt_ps(a); }
@@ -98,6 +104,7 @@ inline Vec<double> max(Vec<double> a, Vec<double> b) { return _mm256_max_pd(a, b
 inline Vec<float> min(Vec<float> a, Vec<float> b) { return _mm256_min_ps(a, b); }
 inline Vec<double> min(Vec<double> a, Vec<double> b) { return _mm256_min_pd(a, b); }
 #elif defined(__x86_64__) || defined(__i386__)
+inline Words multiply_halves(Words a, Words b) { return (Words)_mm_mul_epu32((__m128i)a, (__m128i)b); }
 inline Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) { return a * b + c; }
 inline Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) { return a * b + c; }
 inline Vec<float> sqrt(Vec<float> a) { return _mm_sqrt_ps(a); }
@@ -107,6 +114,7 @@ inline Vec<double> max(Vec<double> a, Vec<double> b) { return _mm_max_pd(a, b); 
 inline Vec<float> min(Vec<float> a, Vec<float> b) { return _mm_min_ps(a, b); }
 inline Vec<double> min(Vec<double> a, Vec<double> b) { return _mm_min_pd(a, b); }
 #elif defined(__aarch64__)
+inline Words multiply_halves(Words a, Words b) { return (a & 0xFFFFFFFF) * (b & 0xFFFFFFFF); }
 inline Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) {
   return (Vec<float>)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
 }
