@@ -48,7 +48,7 @@ Executor<T>::Executor(Plan plan, std::vector<std::shared_ptr<Variable<T>>> varia
       training_.variables[b] = std::make_shared<Variable<T>>(plan_.buffers[b].shape, kernels_);
   training_.forward_mirrors.resize(plan_.buffers.size());
   for (const Op& op : plan_.ops) {
-    if (!Plan::reads_columns(op.kind) && !Plan::reads_rows(op.kind)) continue;
+    if (!Plan::contracts(op.kind)) continue;
     const auto b = static_cast<size_t>(op.in[1]);
     Variable<T>& w = *training_.variables[b];
     if (w.transposed() != Plan::reads_columns(op.kind) || (op.kind == Kind::dense && w.narrow())) continue;
@@ -59,10 +59,10 @@ Executor<T>::Executor(Plan plan, std::vector<std::shared_ptr<Variable<T>>> varia
   for (size_t i = plan_.begin(Span::forward); i < plan_.end(Span::forward); ++i)
     calls_host_ |= plan_.ops[i].kind == Kind::host;
   for (int input : plan_.inputs) {
-    bool products_only = true;
+    bool contractions_only = true;
     for (size_t i = plan_.begin(Span::forward); i < plan_.end(Span::forward); ++i)
-      for (int b : plan_.ops[i].in) products_only &= b != input || Plan::forward_product(plan_.ops[i].kind);
-    readable_in_place_.push_back(products_only);
+      for (int b : plan_.ops[i].in) contractions_only &= b != input || Plan::contracts(plan_.ops[i].kind);
+    readable_in_place_.push_back(contractions_only);
   }
 }
 
@@ -73,7 +73,7 @@ double Executor<T>::flops(bool training) const {
     const Op& op = plan_.ops[i];
     const bool weights =
         op.kind == Kind::dense_grad_w || op.kind == Kind::dense_update || op.kind == Kind::distance_grad_w;
-    if (!Plan::reads_columns(op.kind) && !Plan::reads_rows(op.kind) && !weights) continue;
+    if (!Plan::contracts(op.kind) && !weights) continue;
     const int matrix = weights ? op.out[0] : op.in[1];
     sum += 2.0 * static_cast<double>(plan_.buffers[static_cast<size_t>(matrix)].width());
   }
@@ -277,13 +277,18 @@ void Executor<T>::predict(const std::vector<Source>& inputs, size_t rows, const 
 
 template <class T>
 bool Executor<T>::predict_few(const T* input, size_t rows, T* output) {
-  if (plan_.inputs.size() != 1 || plan_.outputs.size() != 1 || !readable_in_place_[0] || rows > kPredictRows ||
-      calls_host_)
-    return false;
+  if (plan_.inputs.size() != 1 || plan_.outputs.size() != 1 || rows > kPredictRows || calls_host_) return false;
   const FlushDenormals flush;
   std::unique_ptr<Workspace<T>> work = take_workspace();
   const auto b = static_cast<size_t>(plan_.inputs[0]);
-  work->place[b] = {const_cast<T*>(input), plan_.buffers[b].width()};
+  const size_t width = plan_.buffers[b].width();
+  if (readable_in_place_[0]) {
+    work->place[b] = {const_cast<T*>(input), width};
+  } else {
+    const Place<T>& own = work->place[b] = work->own_place[b];
+    for (size_t r = 0; r < rows; ++r)
+      std::fill_n(std::copy_n(input + r * width, width, own.data + r * own.stride), own.stride - width, T{0});
+  }
   run_forward(*work, rows);
   copy_output(*work, 0, rows, output);
   give_back(std::move(work));

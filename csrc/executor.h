@@ -93,7 +93,7 @@ class Executor {
   ThreadChoice choice_;
   std::vector<Operation<T>> operations_;  // by op of the plan
   std::vector<bool> barriers_;
-  std::vector<bool> readable_in_place_;  // by plan input: only products read it
+  std::vector<bool> readable_in_place_;  // by plan input: only contractions read it
   std::vector<T> saved_;
   std::vector<std::vector<double>> saved_sums_;
   Position position_;

@@ -139,6 +139,9 @@ struct Plan {
     return kind == Kind::dense_transposed || kind == Kind::dense_grad_x || kind == Kind::distance_grad_x;
   }
 
+  // Whether it contracts rows with a matrix at all: then it reads nothing beside them.
+  static bool contracts(Kind kind) { return reads_columns(kind) || reads_rows(kind); }
+
   // Whether it is the product of a layer with its weights.
   static bool forward_product(Kind kind) { return kind == Kind::dense || kind == Kind::dense_transposed; }
 

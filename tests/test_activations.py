@@ -208,3 +208,17 @@ def test_layers_behind_one_without_a_slope_train() -> None:
     model.compile(dp.optimizers.SGD(0.05), "mse")
     history = model.fit(X, Y, epochs=20, verbose=0).history["loss"]
     assert history[-1] < history[0]
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_both_executors_agree_at_the_extremes(name: str) -> None:
+    z = np.array([100, 800, 1e4, 1e10, 1e20, 1e30])
+    z = np.concatenate([-z, z])[:, np.newaxis]
+    if name == "exponential":
+        z = z[z[:, 0] < 700]  # what can be written in float64
+    results = []
+    for eager in (False, True):
+        model = dp.Sequential([dp.Input((1,)), dp.layers.Activation(name)], dtype="float64")
+        model.compile("sgd", "mse", run_eagerly=eager)
+        results.append(model.predict(z, verbose=0))
+    np.testing.assert_allclose(*results, rtol=1e-13, atol=1e-25)

@@ -79,8 +79,7 @@ ACTIVATED: dict[str, Callable[..., list[dp.layers.Layer]]] = {
 }
 
 WITHOUT_TANGENTS = (
-    "log_softmax", "noise", "prelu", "batch-norm", "batch-norm-frozen", "layer-norm", "normalization", "embedding",
-    "rbf",
+    "log_softmax", "prelu", "batch-norm", "batch-norm-frozen", "layer-norm", "embedding", "rbf",
 )  # fmt: skip
 
 # Activation of the output layer, its width, and the loss: matched pairs, logits, and losses after anything else.

@@ -283,3 +283,49 @@ def test_summary_tells_what_is_connected(capsys: pytest.CaptureFixture[str]) -> 
     lines = capsys.readouterr().out.splitlines()
     shared = next(line for line in lines if line.startswith("shared"))
     assert shared.endswith("left, right")
+
+
+def test_a_shared_layer_has_a_loss_for_each_output() -> None:
+    i, j = dp.Input((3,)), dp.Input((3,))
+    shared = Dense(1)
+    model = dp.Model([i, j], [shared(i), shared(j)])
+    model.compile("sgd", "mse")
+    x, y = np.ones((4, 3)), np.ones((4, 1))
+    history = model.fit([x, -x], [y, y], verbose=0).history
+    assert list(history) == model.metrics_names == ["loss", "dense_loss", "dense_1_loss"]
+    results = model.evaluate([x, -x], [y, 2 * y], verbose=0)
+    assert results[0] == pytest.approx(results[1] + results[2]) and results[1] != results[2]
+
+
+def test_a_loss_function_with_other_targets(rng: np.random.Generator) -> None:
+    """A mean and the logarithm of a variance for one number."""
+
+    def nll(y: Any, p: Any) -> tuple[Any, Any]:
+        error, variance = p[:, 0] - y[:, 0], np.exp(p[:, 1])
+        slopes = np.stack([error / variance, 0.5 * (1 - error**2 / variance)], axis=1)
+        return 0.5 * (p[:, 1] + error**2 / variance), slopes
+
+    x = rng.uniform(-1, 1, (500, 1))
+    y = 3 * x[:, 0] + 0.2 * rng.normal(size=500)
+    model = dp.Sequential([dp.Input((1,)), Dense(2)], seed=1)
+    model.compile(dp.optimizers.Adam(0.05), nll)
+    with pytest.raises(ValueError, match="target_shape"):
+        model.fit(x, y, verbose=0)
+    model.compile(dp.optimizers.Adam(0.05), dp.losses.FunctionLoss(nll, target_shape=(1,)))
+    model.fit(x, y, epochs=60, verbose=0)
+    mean, logarithm = model.predict([[1.0]], verbose=0)[0]
+    assert mean == pytest.approx(3, abs=0.1) and np.exp(logarithm / 2) == pytest.approx(0.2, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [dp.layers.RBF(3), dp.layers.Normalization(mean=1.0, variance=2.0), dp.layers.PReLU(), Dense(3)],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_a_call_equals_predict_whatever_comes_first(first: dp.layers.Layer, rng: np.random.Generator) -> None:
+    model = dp.Sequential([dp.Input((5,)), first, Dense(2)])
+    x = rng.normal(size=(7, 5)).astype(np.float32)
+    expected = model.predict(x, verbose=0)
+    for _ in range(2):  # the second call takes the short way
+        assert np.array_equal(model(x), expected)
+        assert np.array_equal(model(x[3]), expected[3])

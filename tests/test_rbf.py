@@ -166,3 +166,43 @@ def test_adapt_without_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.cluster", None)
     with pytest.raises(ImportError, match=r'pip install "deltaprop\[rbf\]"'):
         RBF(1).adapt([[1.0]])
+
+
+def test_restarts_begin_with_what_it_adapted_to(rng: np.random.Generator) -> None:
+    """Built before or after: without an epoch that changes anything, each training has the same start."""
+    pytest.importorskip("sklearn")
+    x = rng.normal(size=(50, 2))
+    layer = RBF(6)
+    model = dp.Sequential([dp.Input((2,)), layer, Dense(1, kernel_initializer="ones")])
+    layer.adapt(x)
+    before = layer.get_weights()
+    model.compile(dp.optimizers.SGD(0.0), "mse")
+    history = model.fit(x, x[:, :1], restarts=3, verbose=0, epochs=1)
+    assert len(set(history.restart_losses)) == 1
+    assert all(np.array_equal(a, b) for a, b in zip(before, layer.get_weights()))
+
+
+@pytest.mark.parametrize("eager", [False, True])
+def test_a_row_too_far_away_for_its_distance_changes_nothing(eager: bool, dtype: str) -> None:
+    far = 2e19 if dtype == "float32" else 1e200
+    model = dp.Sequential([dp.Input((2,)), RBF(3), Dense(1)], dtype=dtype)
+    model.compile("sgd", "mse", run_eagerly=eager)
+    model.fit([[0.0, 1.0], [far, 0.0]], [1.0, 1.0], verbose=0, epochs=2)
+    assert all(np.isfinite(w).all() for w in model.get_weights())
+
+
+@pytest.mark.parametrize("size", [1e-15, 1.0, 1e15])
+def test_units_of_the_data_do_not_matter(size: float, rng: np.random.Generator) -> None:
+    pytest.importorskip("sklearn")
+    x = rng.normal(size=(100, 2))
+    outputs = []
+    for scale in (1.0, size):
+        layer = RBF(4)
+        layer.adapt(x * scale)
+        outputs.append(dp.Sequential([dp.Input((2,)), layer]).predict(x * scale, verbose=0))
+    np.testing.assert_allclose(*outputs, rtol=2e-4)
+
+
+def test_an_array_is_no_initializer() -> None:
+    with pytest.raises(ValueError, match="initializer"):
+        RBF(3, np.ones((3, 3)))

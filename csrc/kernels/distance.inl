@@ -81,10 +81,10 @@ void distance_grad_w(const deltaprop::OuterProduct<T>& p, const T* w, bool trans
              : run_distances<T, true, PullByColumn>(d, p.width, p.depth);
 }
 
-// s^2, which counts as at least 1e-14: a unit of no width is 1 at its centre.
+// s^2, at least the smallest normal number: a unit of no width is 1 at its centre.
 template <class T>
 inline Vec<T> square_of_width(const T* s) {
-  return max(load(s) * load(s), broadcast(static_cast<T>(1e-14)));
+  return max(load(s) * load(s), positive<T>(0));
 }
 
 template <class T>
@@ -102,15 +102,17 @@ void gaussian_grad(const T* dy, const T* y, const T* s, T* dd, size_t n) {
   }
 }
 
-// dy/ds = 2 y d / s^3
+// dy/ds = 2 y d / s^3; far away y is 0, also where d overflows.
 template <class T>
 void gaussian_grad_s(const deltaprop::GaussianGradient<T>& p) {
+  const Vec<T> largest =
+      broadcast(sizeof(T) == sizeof(float) ? static_cast<T>(0x1.fffffep127) : static_cast<T>(0x1.fffffffffffffp1023));
   for (size_t j = 0; j < to_units<T>(p.n); j += kLanes<T>) {
     const Vec<T> square = square_of_width(p.s + j), s = load(p.s + j);
     Vec<T> sum{};
     for (size_t r = 0; r < p.rows; ++r) {
-      const Vec<T> d = load(p.d + r * p.d_stride + j) / square;
-      sum = fma(load(p.dy + r * p.dy_stride + j) * load(p.y + r * p.y_stride + j), d, sum);
+      const Vec<T> d = min(largest, load(p.d + r * p.d_stride + j));
+      sum = sum + load(p.dy + r * p.dy_stride + j) * load(p.y + r * p.y_stride + j) * d / square;
     }
     const Vec<T> g = T{2} * s / square * sum;
     store(p.g + j, select<T>(before<T>(j, p.n), p.accumulate ? load(p.g + j) + g : g, Vec<T>{}));

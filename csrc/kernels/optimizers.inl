@@ -11,19 +11,6 @@ namespace {
 using deltaprop::OuterProduct;
 using deltaprop::UpdateSpan;
 
-template <class T>
-inline Vec<T> constant(double x) {
-  return broadcast(static_cast<T>(x));
-}
-
-// A divisor's epsilon. The smallest normal number stands for zero, so that 0 / 0, of padding or of a unit that never
-// learnt, is 0.
-template <class T>
-inline Vec<T> positive(double epsilon) {
-  constexpr double smallest = sizeof(T) == sizeof(float) ? 0x1p-126 : 0x1p-1022;
-  return constant<T>(epsilon > smallest ? epsilon : smallest);
-}
-
 // Each rule holds an optimiser's constants in registers and gives the new w of one register; its slots change in place.
 // Where w stays as it is when the gradient is zero, a rule with divisions says so by kIdles, and `idle` is all that
 // happens then, with the same bits: half of the inputs of a layer behind a ReLU are zero.

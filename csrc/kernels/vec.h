@@ -82,6 +82,19 @@ inline Vec<T> broadcast(T x) {
 typedef std::uint64_t Words __attribute__((vector_size(kVectorBytes)));
 typedef std::uint32_t HalfWords __attribute__((vector_size(kVectorBytes / 2)));
 
+template <class T>
+inline Vec<T> constant(double x) {
+  return broadcast(static_cast<T>(x));
+}
+
+// A divisor's epsilon. The smallest normal number stands for zero, so that 0 / 0, of padding or of a unit that never
+// learnt, is 0.
+template <class T>
+inline Vec<T> positive(double epsilon) {
+  constexpr double smallest = sizeof(T) == sizeof(float) ? 0x1p-126 : 0x1p-1022;
+  return constant<T>(epsilon > smallest ? epsilon : smallest);
+}
+
 // a * b + c, rounded once where the level has FMA.
 #if defined(__AVX512F__)
 inline Words multiply_halves(Words a, Words b) { return (Words)_mm512_mul_epu32((__m512i)a, (__m512i)b); }

@@ -13,6 +13,7 @@ from . import _core
 from .graph import Graph
 from .layers import Shape
 from .layers.embedding import embedded_inputs
+from .losses import FunctionLoss
 from .objective import Term, per_entry
 
 __all__ = [
@@ -197,6 +198,8 @@ def targets_of(y: Any, n: int, output_shape: Shape, term: Term, what: str = "y")
         if shape != output_shape:
             fit = f"fit loss {term.name!r} on the model's output of shape {output_shape}"
         hint = ""
+        if isinstance(term.loss, FunctionLoss):
+            hint = " A function takes targets of another shape as dp.losses.FunctionLoss(function, target_shape=(1,))."
         if term.one_hot and array.shape[1:] in ((), (1,)):
             hint = " For class ids use loss='sparse_categorical_crossentropy', or dp.utils.to_categorical."
         raise ValueError(f"{what} must have shape ({wanted}) to {fit}, received {array.shape}.{hint}")

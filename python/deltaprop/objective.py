@@ -25,13 +25,18 @@ class Term:
         Of the loss in the objective.
     metrics : list of (Metric, bool)
         And whether sample weights apply to each.
+    output : str
+        The output's name.
     names : list of str
         The metrics' keys in logs.
     """
 
-    __slots__ = ("factor", "loss", "metrics", "names")
+    __slots__ = ("factor", "loss", "metrics", "names", "output")
 
-    def __init__(self, loss: losses.Loss | None, factor: float, measured: list[tuple[metrics.Metric, bool]]) -> None:
+    def __init__(
+        self, output: str, loss: losses.Loss | None, factor: float, measured: list[tuple[metrics.Metric, bool]]
+    ) -> None:
+        self.output = output
         self.loss = loss
         self.factor = factor
         self.metrics = measured
@@ -165,12 +170,12 @@ def terms_of(
     plain = _metrics_per_output(given_metrics, names, "metrics")
     weighted = _metrics_per_output(weighted_metrics, names, "weighted_metrics")
     terms = [
-        Term(None if one is None else losses.get(one), float(f), _chosen(p, False) + _chosen(w, True))
-        for one, f, p, w in zip(chosen, factors, plain, weighted)
+        Term(name, None if one is None else losses.get(one), float(f), _chosen(p, False) + _chosen(w, True))
+        for name, one, f, p, w in zip(names, chosen, factors, plain, weighted)
     ]
     taken: list[str] = []
-    for term, output in zip(terms, names):
-        prefix = f"{output}_" if len(names) > 1 else ""
+    for term in terms:
+        prefix = f"{term.output}_" if len(names) > 1 else ""
         for metric, by_weight in term.metrics:
             name = prefix + metric.name
             if name in taken and by_weight:

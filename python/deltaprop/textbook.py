@@ -81,8 +81,8 @@ def deviation(variance: Array, epsilon: float, least: float) -> Array:
 
 
 def square_of_width(s: Array) -> Array:
-    """s^2, at least 1e-14."""
-    return np.asarray(np.maximum(s * s, s.dtype.type(1e-14)))
+    """s^2, at least the smallest normal number: a unit of no width is 1 at its centre."""
+    return np.asarray(np.maximum(s * s, np.finfo(s.dtype).tiny))
 
 
 # ---- regularisers and constraints

@@ -93,9 +93,14 @@ def _gelu_tanh_curvature(z: Array, alpha: float) -> Array:
     return sigmoid(v) * sigmoid(-v) * (2 * dv + near * bend)
 
 
+def _mish_value(z: Array) -> Array:
+    """tanh(softplus(z))."""
+    return np.asarray(np.tanh(np.log1p(np.exp(np.minimum(z, 40)))))
+
+
 def _mish_gate(z: Array) -> tuple[Array, Array]:
-    """The first and second derivative of tanh(softplus(z))."""
-    s, t = sigmoid(z), np.tanh(np.log1p(np.exp(_near(z, 40))))
+    """Its first and second derivative."""
+    s, t = sigmoid(z), _mish_value(z)
     return (1 - t * t) * s, (1 - t * t) * s * (1 - s - 2 * t * s)
 
 
@@ -148,8 +153,8 @@ ACTIVATIONS: dict[str, Formulas] = {
         lambda z, _: sigmoid(z) * sigmoid(-z) * (2 + z * (sigmoid(-z) - sigmoid(z))),
     ),
     "mish": Formulas(
-        lambda z, _: z * np.tanh(np.log1p(np.exp(_near(z, 40)))),
-        lambda z, _: np.tanh(np.log1p(np.exp(_near(z, 40)))) + _near(z, 40) * _mish_gate(z)[0],
+        lambda z, _: z * _mish_value(z),
+        lambda z, _: _mish_value(z) + _near(z, 40) * _mish_gate(z)[0],
         lambda z, _: 2 * _mish_gate(z)[0] + _near(z, 40) * _mish_gate(z)[1],
     ),
     "softplus": Formulas(

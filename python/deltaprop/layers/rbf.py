@@ -36,7 +36,7 @@ class RBF(Layer):
     centers : Variable of shape (n, units)
         A column per unit.
     widths : Variable of shape (units,)
-        In units of the input. Their signs do not matter, and one below 1e-7 counts as 1e-7.
+        In units of the input. Their signs do not matter, and a unit without any is 1 at its centre, else 0.
 
     Examples
     --------
@@ -65,11 +65,13 @@ class RBF(Layer):
         if isinstance(units, bool) or not isinstance(units, int) or units < 1:
             raise ValueError(f"units must be a positive integer, received {units!r}.")
         self.units = units
-        self.centers_initializer = initializers.get(centers_initializer or initializers.RandomNormal(stddev=1.0))
+        if centers_initializer is None:
+            centers_initializer = initializers.RandomNormal(stddev=1.0)
+        self.centers_initializer = initializers.get(centers_initializer)
         self.widths_initializer = None if widths_initializer is None else initializers.get(widths_initializer)
         self.centers: Variable | None = None
         self.widths: Variable | None = None
-        self._adapted: list[Any] | None = None  # before the layer is built
+        self._adapted: list[Any] | None = None  # where a training starts
 
     def adapt(self, data: Any, neighbors: int = 2, seed: int = 0) -> None:
         """Take the centres from k-means, and each width from the distances to the nearest other centres.
@@ -99,10 +101,9 @@ class RBF(Layer):
         x = finite_rows(data, self.input_shape or self.declared_shape, "data")
         self.variable_shapes(x.shape[1:])
         found = _k_means(np.asarray(x, dtype=np.float64), self.units, neighbors, seed, self.label)
-        if self.input_shape is None:
-            self._adapted = found
-        else:
+        if self.input_shape is not None:
             assign_all(self.variables, found, f"layer {self.name!r}")
+        self._adapted = found
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return ``(units,)``."""
@@ -145,6 +146,7 @@ def _k_means(x: Any, units: int, neighbors: int, seed: int, label: str) -> list[
     """Return centres of shape (n, units) and widths of shape (units,)."""
     try:
         from sklearn.cluster import KMeans
+        from sklearn.neighbors import NearestNeighbors
     except ImportError as error:
         raise ImportError(
             'RBF.adapt finds the centres with scikit-learn, which is not installed: pip install "deltaprop[rbf]", or '
@@ -157,8 +159,6 @@ def _k_means(x: Any, units: int, neighbors: int, seed: int, label: str) -> list[
     clusters = KMeans(units, n_init=3, random_state=seed).fit(x)
     centers = clusters.cluster_centers_
     if units == 1:
-        squares = np.full((1, 1), clusters.inertia_ / len(x))
-    else:
-        squares = np.square(centers[:, np.newaxis] - centers).sum(axis=2)
-        squares = np.sort(squares, axis=1)[:, 1 : 1 + neighbors]  # the first is the centre itself
-    return [centers.T, np.sqrt(squares.mean(axis=1))]
+        return [centers.T, np.sqrt([clusters.inertia_ / len(x)])]
+    distances, _ = NearestNeighbors(n_neighbors=min(neighbors, units - 1)).fit(centers).kneighbors()
+    return [centers.T, np.sqrt(np.square(distances).mean(axis=1))]

@@ -54,7 +54,7 @@ def lower(
     if not terms:
         return plan
 
-    ops, deltas = lower_loss(builder, graph, terms, optimizer is not None)
+    ops, deltas = lower_loss(builder, terms, optimizer is not None)
     penalties = weight_penalties(graph.layers, regularizers)
     slopes: dict[int, list[Slope]] = {}
     if penalties or active or regularizers:

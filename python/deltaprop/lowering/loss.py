@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from .. import host
 from ..activations import ACTIVATIONS
-from ..graph import Graph
 from ..losses import FunctionLoss, Loss
 from ..metrics import FunctionMetric, Metric
 from ..objective import Term
@@ -49,7 +48,7 @@ def _taken(builder: Builder, measure: Loss | Metric, output: int) -> int:
 
 
 def lower_loss(
-    builder: Builder, graph: Graph, terms: Sequence[Term], trains: bool
+    builder: Builder, terms: Sequence[Term], trains: bool
 ) -> tuple[list[Op], dict[int, int]]:
     """Add the losses of all outputs.
 
@@ -61,8 +60,8 @@ def lower_loss(
         The gradient with respect to each buffer that a loss reads.
     """
     plan = builder.plan
-    losses: list[tuple[Term, str, int, int, int]] = []
-    for i, (term, tensor, output) in enumerate(zip(terms, graph.outputs, plan.outputs)):
+    losses: list[tuple[Term, int, int, int]] = []
+    for i, (term, output) in enumerate(zip(terms, plan.outputs)):
         if not term.measured:
             continue
         number = str(i + 1) if len(terms) > 1 else ""
@@ -70,19 +69,19 @@ def lower_loss(
         plan.weights.append(plan.buffer("weight", (), f"w{number}"))
         if term.loss is not None:
             prediction = _taken(builder, term.loss, output)
-            losses.append((term, str(tensor.layer.name), prediction, plan.targets[-1], plan.weights[-1]))
+            losses.append((term, prediction, plan.targets[-1], plan.weights[-1]))
     ops = plan.spans["forward"] + plan.spans["loss"]
     needs = needs_gradient(plan, ops)
     plan.obstacle = obstacle(ops, needs)
     deltas: dict[int, int] = {}
-    for term, name, prediction, target, weight in losses:
+    for term, prediction, target, weight in losses:
         assert term.loss is not None
         learns = trains and not plan.obstacle and prediction in needs
         delta = builder.delta(prediction) if learns else ABSENT
         counter = _lower_measure(
             builder, term.loss, prediction, target, weight, False, delta=delta, factor=term.factor
         )
-        plan.losses.append((name, counter, term.factor))
+        plan.losses.append((term.output, counter, term.factor))
         if learns:
             contribute(builder, deltas, prediction, delta, span="loss")
     return ops, deltas

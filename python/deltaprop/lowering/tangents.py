@@ -65,12 +65,13 @@ class Tangent:
         if op.kind in ("dense", "dense_transposed"):
             image = builder.rows("activation", op.outputs[0], "")
             builder.emit("backward", op.kind, (t, op.inputs[1], ABSENT), (image,), function="linear")
-        elif op.kind in ("activation", "softmax", "dropout"):
+        elif op.kind in ("activation", "softmax", "standardize", "dropout", "alpha_dropout", "gaussian_dropout"):
             image = input_gradient(builder, op, t)  # its Jacobian is symmetric
         else:
             raise ValueError(
-                f"TangentPropagation does not go through {op.kind!r}; it takes Dense, Flatten, Dropout and "
-                f"GaussianNoise in a row, with softmax or activations that have no weights and act on each element."
+                f"TangentPropagation does not go through {op.kind!r}; it takes Dense, Flatten, Normalization, "
+                f"dropout and noise layers in a row, with softmax or activations that have no weights and act on each "
+                f"element."
             )
         plan.buffers[image].name = self.stem + plan.buffers[op.outputs[0]].name
         return image

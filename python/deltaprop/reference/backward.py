@@ -47,7 +47,8 @@ class Backward(State):
 
     def _gaussian_grad_s(self, op: Op) -> None:
         dy, y, d, s = (self.values[b] for b in op.inputs)
-        g = 2 * s / square_of_width(s) * np.sum(dy * y * d / square_of_width(s), axis=0)
+        slope = dy * y * np.minimum(d, np.finfo(self.dtype).max)  # 0 far away, where d overflows
+        g = 2 * s / square_of_width(s) * np.sum(slope / square_of_width(s), axis=0)
         self._put(op, op.outputs[0], g, sum_of_batch=True)
 
     def _log_softmax_grad(self, op: Op) -> None:
