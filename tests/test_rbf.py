@@ -177,7 +177,8 @@ def test_restarts_begin_with_what_it_adapted_to(rng: np.random.Generator) -> Non
     layer.adapt(x)
     before = layer.get_weights()
     model.compile(dp.optimizers.SGD(0.0), "mse")
-    history = model.fit(x, x[:, :1], restarts=3, verbose=0, epochs=1)
+    with pytest.warns(UserWarning, match="begin with the same weights"):
+        history = model.fit(x, x[:, :1], restarts=3, verbose=0, epochs=1)
     assert len(set(history.restart_losses)) == 1
     assert all(np.array_equal(a, b) for a, b in zip(before, layer.get_weights()))
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import copy
 import math
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from . import _core
 from .variable import Variable
@@ -30,6 +33,10 @@ class _State:
         self.arrays: list[tuple[Variable, Any]] = [(v, v.numpy()) for v in (*model.variables, *slots)]
         self.counters = model.optimizer.iterations, model.epochs_done
         self.learning_rate = model.optimizer.learning_rate
+
+    def same_weights(self) -> bool:
+        """Whether the model has the weights of then."""
+        return all(np.array_equal(v.numpy(), array) for v, array in self.arrays[: len(self.model.variables)])
 
     def restore(self) -> None:
         optimizer = self.model.optimizer
@@ -75,6 +82,12 @@ def best_of(
         if number > 0:
             start.restore()
             _start_afresh(model, int(_core.random_bits(model.seed, _STREAM, number)[-1]))
+            if number == 1 and start.same_weights():
+                warnings.warn(
+                    "the restarts begin with the same weights: every initializer has a seed of its own, or draws "
+                    "nothing at random.",
+                    stacklevel=4,
+                )
         try:
             history = train()
         except TrainingDiverged:
