@@ -59,17 +59,8 @@ template <class T>
 void distance_grad_x(const Case<T>& c) {
   const Packed<T>& w = c.variable(c.in(1)).backward();
   each_product_rows(w.panels.count, c.at.rows, c.kernels.tile_rows, c.team, [&](size_t p, size_t from, size_t to) {
-    const size_t column = w.panels.first(p);
-    Product<T> product{};
-    product.x = c.row(c.in(0), from);
-    product.x_stride = c.place(c.in(0)).stride;
-    product.w = w.panel(p);
-    product.y = c.row(c.out(0), from) + column;
-    product.y_stride = c.place(c.out(0)).stride;
-    product.rows = to - from;
-    product.depth = w.depth;
-    product.width = w.panels.width(p);
-    c.kernels.distance_grad_x(product, c.row(c.in(2), from) + column, c.place(c.in(2)).stride, w.valid(p));
+    const T* at = c.row(c.in(2), from) + w.panels.first(p);
+    c.kernels.distance_grad_x(c.product(c.in(0), w, c.out(0), p, from, to), at, c.place(c.in(2)).stride, w.valid(p));
   });
 }
 
@@ -215,15 +206,7 @@ void dense_grad_x(const Case<T>& c) {
   const auto grad = c.kernels.activation[size(function)].grad;
   each_product_rows(w.panels.count, c.at.rows, c.kernels.tile_rows, c.team, [&](size_t p, size_t from, size_t to) {
     const size_t column = w.panels.first(p);
-    Product<T> product{};
-    product.x = c.row(c.in(0), from);
-    product.x_stride = c.place(c.in(0)).stride;
-    product.w = w.panel(p);
-    product.y = c.row(c.out(0), from) + column;
-    product.y_stride = c.place(c.out(0)).stride;
-    product.rows = to - from;
-    product.depth = w.depth;
-    product.width = w.panels.width(p);
+    Product<T> product = c.product(c.in(0), w, c.out(0), p, from, to);
     product.accumulate = c.op.accumulate;
     if (function == Activation::relu) {
       product.mask = c.row(c.in(2), from) + column;

@@ -34,6 +34,20 @@ struct Case {
   // Gradients of parameters are sums over the batch: later blocks of it always add.
   bool accumulate() const { return op.accumulate || at.first_row > 0; }
 
+  // y = x w for rows [from, to) and the columns of panel p.
+  Product<T> product(int x, const Packed<T>& w, int y, size_t p, size_t from, size_t to) const {
+    Product<T> product{};
+    product.x = row(x, from);
+    product.x_stride = place(x).stride;
+    product.w = w.panel(p);
+    product.y = row(y, from) + w.panels.first(p);
+    product.y_stride = place(y).stride;
+    product.rows = to - from;
+    product.depth = w.depth;
+    product.width = w.panels.width(p);
+    return product;
+  }
+
   template <class F>
   void each_row(const F& f) const {
     each_rows(at.rows, kernels.tile_rows, team, [&](size_t from, size_t to) {

@@ -48,16 +48,8 @@ void wide_dense(const Case<T>& c, const Packed<T>& w) {
   const T* bias = c.in(2) < 0 ? nullptr : c.variable(c.in(2)).main().data;
   each_product_rows(w.panels.count, c.at.rows, c.kernels.tile_rows, c.team, [&](size_t p, size_t from, size_t to) {
     const size_t column = w.panels.first(p);
-    Product<T> product{};
-    product.x = c.row(c.in(0), from);
-    product.x_stride = c.place(c.in(0)).stride;
-    product.w = w.panel(p);
+    Product<T> product = c.product(c.in(0), w, z, p, from, to);
     product.bias = bias ? bias + column : nullptr;
-    product.y = c.row(z, from) + column;
-    product.y_stride = c.place(z).stride;
-    product.rows = to - from;
-    product.depth = w.depth;
-    product.width = w.panels.width(p);
     product.relu = function == Activation::relu;
     c.kernels.product(product);
     if (function == Activation::linear || function == Activation::relu) return;
@@ -113,16 +105,7 @@ template <class T>
 void distance(const Case<T>& c) {
   const Packed<T>& w = c.variable(c.in(1)).forward();
   each_product_rows(w.panels.count, c.at.rows, c.kernels.tile_rows, c.team, [&](size_t p, size_t from, size_t to) {
-    Product<T> product{};
-    product.x = c.row(c.in(0), from);
-    product.x_stride = c.place(c.in(0)).stride;
-    product.w = w.panel(p);
-    product.y = c.row(c.out(0), from) + w.panels.first(p);
-    product.y_stride = c.place(c.out(0)).stride;
-    product.rows = to - from;
-    product.depth = w.depth;
-    product.width = w.panels.width(p);
-    c.kernels.distance(product);
+    c.kernels.distance(c.product(c.in(0), w, c.out(0), p, from, to));
   });
 }
 
