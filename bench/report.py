@@ -13,13 +13,15 @@ from typing import Any
 
 Record = dict[str, Any]
 OURS = "deltaprop"
+DEFAULT = 0  # as in workers.py, which this script does without
 
 
 def ours(record: Record) -> float:
-    """Return our seconds: with default threads, or from the loop that the peers have, too."""
+    """Return our seconds: with default threads and from a worker, as the peers', where there is one."""
     if record.get("ours_from_worker") and OURS in peers(record):
         return peers(record)[OURS]["seconds"]
-    return record["seconds"]
+    default = [lane for lane in record["lanes"] if lane["peer"] == OURS and lane["threads"] == DEFAULT]
+    return default[0]["seconds"] if default else record["seconds"]
 
 
 def peers(record: Record) -> dict[str, Record]:
@@ -46,7 +48,8 @@ def gate(record: Record, lane: Record) -> float | None:
 
 
 def own_threads(record: Record) -> dict[int, float]:
-    return {lane["threads"]: lane["seconds"] for lane in record["lanes"] if lane["peer"] == OURS}
+    lanes = [lane for lane in record["lanes"] if lane["peer"] == OURS and lane["threads"] != DEFAULT]
+    return {lane["threads"]: lane["seconds"] for lane in lanes}
 
 
 def duration(seconds: float) -> str:

@@ -38,15 +38,20 @@ class MissingError(Exception):
     """The library is not installed, or cannot do this work."""
 
 
+DEFAULT = 0  # threads: as many as the library takes by itself
+
+
 class Worker:
-    """A library in a process of its own with a fixed number of threads."""
+    """A library in a process of its own with a fixed number of threads, or with its default."""
 
     def __init__(self, peer: str, threads: int) -> None:
         self.peer, self.threads = peer, threads
-        environment = os.environ | dict.fromkeys(THREAD_VARIABLES, str(threads))
+        environment = dict(os.environ)
+        if threads != DEFAULT:
+            environment.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
         command = [sys.executable, str(Path(__file__)), peer, str(threads)]
         if CAN_PIN:  # a child inherits it, so it holds before the library counts the CPUs
-            os.sched_setaffinity(0, CPUS[:threads])
+            os.sched_setaffinity(0, CPUS[: threads or len(CPUS)])
         try:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True
@@ -146,7 +151,7 @@ class Task:
     """In the worker: a library, built for one network and one kind of work."""
 
     def __init__(self, peer: str, threads: int, network: Network, work: str) -> None:
-        library, self.version = build(peer, network, threads)
+        library, self.version = build(peer, network, None if threads == DEFAULT else threads)
         if not hasattr(library, work):
             raise NotImplementedError(f"it has no {work}")
         self.call = getattr(library, work)
