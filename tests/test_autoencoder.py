@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 import deltaprop as dp
+from deltaprop.saving import to_bytes
 
 
 @pytest.fixture
@@ -25,10 +27,10 @@ def made(units: Any = (8, 4), **arguments: Any) -> dp.Autoencoder:
 @pytest.mark.parametrize("tied", [False, True])
 def test_the_parts_are_those_of_the_model(tied: bool, dtype: str, x: np.ndarray) -> None:
     auto = made(tied=tied, dtype=dtype, noise=0.1)
-    assert auto.model.output_shape == auto.decoder.output_shape == (None, 12)
+    assert auto.output_shape == auto.decoder.output_shape == (None, 12)
     assert auto.encoder.output_shape == auto.decoder.input_shape == (None, 4)
     there, back = 12 * 8 + 8 + 8 * 4 + 4, (8 + 12 if tied else 4 * 8 + 8 + 8 * 12 + 12)
-    assert auto.model.count_params() == there + back
+    assert auto.count_params() == there + back
     auto.fit(x, epochs=2, verbose=0)
     codes = auto.encode(x)
     assert codes.shape == (300, 4) and codes.dtype == dtype
@@ -63,12 +65,12 @@ def test_the_loss_is_a_sum_over_the_elements(x: np.ndarray) -> None:
 @pytest.mark.parametrize("noise", [0.3, dp.layers.Dropout(0.4)], ids=["gaussian", "masking"])
 def test_noise_is_there_in_training_only(noise: Any, x: np.ndarray) -> None:
     noisy, clean = made(noise=noise), made()
-    noisy.model.set_weights(clean.model.get_weights())
+    noisy.set_weights(clean.get_weights())
     for a, b in ((noisy.reconstruct, clean.reconstruct), (noisy.encode, clean.encode)):
         np.testing.assert_array_equal(a(x), b(x))
     assert noisy.evaluate(x, verbose=0) == clean.evaluate(x, verbose=0)
     # The loss of the first batch is that before its update, but with the noise.
-    assert noisy.model.train_on_batch(x, x) != pytest.approx(clean.model.train_on_batch(x, x), rel=1e-6)
+    assert noisy.train_on_batch(x, x) != pytest.approx(clean.train_on_batch(x, x), rel=1e-6)
 
 
 def test_sparsity_pulls_mean_activations_to_rho(x: np.ndarray) -> None:
@@ -85,13 +87,13 @@ def test_sparsity_pulls_mean_activations_to_rho(x: np.ndarray) -> None:
 def test_pretraining_lowers_the_loss_that_fine_tuning_starts_from(arguments: dict[str, Any], x: np.ndarray) -> None:
     auto = made(units=(10, 6, 4), **arguments)
     auto.compile(dp.optimizers.Adam(0.01))
-    start, weights = auto.evaluate(x, verbose=0), auto.model.get_weights()
+    start, weights = auto.evaluate(x, verbose=0), auto.get_weights()
     histories = auto.pretrain(x, epochs=40)
     assert len(histories) == 3
     assert all(h.history["loss"][-1] < h.history["loss"][0] for h in histories)
-    assert all(np.any(a != b) for a, b in zip(auto.model.get_weights(), weights))
+    assert all(np.any(a != b) for a, b in zip(auto.get_weights(), weights))
     assert auto.evaluate(x, verbose=0) < start
-    assert auto.model.optimizer is not None and auto.model.optimizer.iterations == 0
+    assert auto.optimizer is not None and auto.optimizer.iterations == 0
     pretrained = made(units=(10, 6, 4), **arguments)
     pretrained.compile(dp.optimizers.Adam(0.01))
     history = pretrained.fit(x, epochs=1, pretrain=40, verbose=0).history
@@ -102,20 +104,61 @@ def test_pretraining_lowers_the_loss_that_fine_tuning_starts_from(arguments: dic
 
 def test_regularisers_go_to_all_kernels(x: np.ndarray) -> None:
     plain, penalised = made(dtype="float64"), made(dtype="float64", kernel_regularizer=dp.regularizers.L2(0.1))
-    squares = sum(float(np.sum(w**2)) for w in plain.model.get_weights() if w.ndim == 2)
+    squares = sum(float(np.sum(w**2)) for w in plain.get_weights() if w.ndim == 2)
     difference = penalised.evaluate(x, verbose=0) - plain.evaluate(x, verbose=0)
     assert difference == pytest.approx(0.1 * squares, rel=1e-9)
 
 
-@pytest.mark.parametrize("tied", [False, True])
-def test_the_model_is_saved(tied: bool, x: np.ndarray, tmp_path: Path) -> None:
-    auto = made(tied=tied, noise=0.1, sparsity=(0.1, 0.5))
-    auto.fit(x, epochs=2, verbose=0)
-    auto.save(tmp_path / "auto.safetensors")
-    model = dp.load_model(tmp_path / "auto.safetensors")
-    np.testing.assert_array_equal(model.predict(x, verbose=0), auto.reconstruct(x))
-    encoder = dp.Model(model.input, model.get_layer("encoder_2").output)
-    np.testing.assert_array_equal(encoder.predict(x, verbose=0), auto.encode(x))
+def test_without_targets_the_input_is_the_target(x: np.ndarray) -> None:
+    auto, told = made(noise=0.1), made(noise=0.1)
+    history = auto.fit(x, epochs=2, validation_data=x[:50], verbose=0).history
+    assert history == told.fit(x, x, epochs=2, validation_data=(x[:50], x[:50]), verbose=0).history
+    for verb in ("train_on_batch", "test_on_batch", "evaluate"):
+        assert getattr(auto, verb)(x) == getattr(told, verb)(x, x)
+    given = np.roll(x, 1, axis=1)
+    assert auto.evaluate(x, given, verbose=0) != auto.evaluate(x, verbose=0)
+
+
+def resumed(auto: dp.Autoencoder, folder: Path) -> dp.Autoencoder:
+    auto.save(folder / "auto.safetensors")
+    again = dp.load_model(folder / "auto.safetensors")
+    assert type(again) is dp.Autoencoder
+    return again
+
+
+COPIES = {"file": resumed, "deepcopy": lambda auto, _: copy.deepcopy(auto)}
+
+
+@pytest.mark.parametrize("how", COPIES)
+@pytest.mark.parametrize(
+    "arguments",
+    [{}, {"tied": True, "noise": 0.1}, {"noise": dp.layers.Dropout(0.3), "sparsity": (0.1, 0.5), "units": 5}],
+    ids=["plain", "tied, noisy", "masked, sparse"],
+)
+def test_it_comes_back_and_trains_on(how: str, arguments: dict[str, Any], x: np.ndarray, tmp_path: Path) -> None:
+    whole, parts = made(**arguments), made(**arguments)
+    for auto in (whole, parts):
+        auto.pretrain(x, epochs=1)
+        auto.fit(x, epochs=2, verbose=0)
+    parts = COPIES[how](parts, tmp_path)
+    assert repr(parts) == repr(whole)
+    for verb in ("encode", "reconstruct"):
+        np.testing.assert_array_equal(getattr(parts, verb)(x), getattr(whole, verb)(x))
+    for auto in (whole, parts):
+        auto.fit(x, epochs=4, initial_epoch=2, verbose=0)
+        auto.pretrain(x, epochs=1)
+        auto.fit(x, epochs=5, initial_epoch=4, verbose=0)
+    assert to_bytes(parts) == to_bytes(whole)
+    np.testing.assert_array_equal(parts.decode(parts.encode(x)), parts.reconstruct(x))  # they share the weights
+
+
+def test_a_checkpoint_holds_an_autoencoder(x: np.ndarray, tmp_path: Path) -> None:
+    auto = made()
+    auto.fit(x, verbose=0, callbacks=[dp.callbacks.ModelCheckpoint(str(tmp_path / "best.safetensors"))])
+    again = dp.load_model(tmp_path / "best.safetensors", compile=False)
+    np.testing.assert_array_equal(again.encode(x), auto.encode(x))
+    with pytest.raises(RuntimeError, match="compile"):
+        again.pretrain(x)
 
 
 def test_it_prints(capsys: pytest.CaptureFixture[str]) -> None:

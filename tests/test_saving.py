@@ -344,6 +344,12 @@ def set_compiled(key: str, value: Any) -> Callable[[Any], None]:
     return lambda configuration: configuration["compiled"].__setitem__(key, value)
 
 
+def autoencoder_of_others(configuration: Any) -> None:
+    model = make()
+    graph = dp.Model(model.input, model.output, seed=model.seed).get_config()
+    configuration["model"] = {**graph, "class": "Autoencoder"}
+
+
 NO_SCHEDULE = {"class_name": "X", "config": {}}
 NO_SPARSE_METRIC = {"class": "CategoricalAccuracy", "config": {}}
 MISFITS = {
@@ -351,6 +357,9 @@ MISFITS = {
     "absurd input": described(deep_input),
     "another dtype": described(set_model("dtype", "float64")),
     "an unknown dtype": described(set_model("dtype", "object")),
+    "a class of models that there is not": described(set_model("class", "open")),
+    "an autoencoder without a graph": described(set_model("class", "Autoencoder")),
+    "an autoencoder of other layers": described(autoencoder_of_others),
     "no layers": described(set_model("layers", [])),
     "layers that are no list": described(set_model("layers", 5)),
     "an unknown layer": described(lambda c: c["model"]["layers"][1].__setitem__("class", "os.system")),

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from . import activations, optimizers
+from . import activations
 from .activations import Activation
+from .graph import Graph
 from .history import History
 from .initializers import Initializer
 from .layers import Dense, DenseTranspose, GaussianNoise, Input, Layer
@@ -23,12 +23,12 @@ __all__ = ["Autoencoder"]
 Array = npt.NDArray[Any]
 
 
-class Autoencoder:
+class Autoencoder(Model):
     """``h = φ(x W + b)``, ``y = ψ(h V + c)``, trained so that y is x: basic, tied, denoising, sparse or stacked.
 
     Several `units` make a stack: the encoder narrows layer by layer, and the decoder goes the same way
     back. The input is corrupted by `noise` in training only, and y compared with the clean one
-    (Vincent et al. 2010).
+    (Vincent et al. 2010). It is a `Model` from x to y, whose y, where none is given, is x.
 
     Parameters
     ----------
@@ -58,10 +58,8 @@ class Autoencoder:
 
     Attributes
     ----------
-    model : Model
-        From x to y: what trains, and may be compiled, inspected and trained as any model.
     encoder, decoder : Model
-        From x to the code, without the noise, and from the code to y; they share the model's weights.
+        From x to the code, without the noise, and from the code to y; they share the weights.
 
     Raises
     ------
@@ -86,6 +84,8 @@ class Autoencoder:
     ((200, 1), True)
     """
 
+    gives_back = True
+
     def __init__(
         self,
         units: int | Sequence[int],
@@ -109,42 +109,45 @@ class Autoencoder:
             raise ValueError(f"sparsity must be a pair (rho, beta) or a SparseKL, received {sparsity!r}.")
         if noise is not None and not isinstance(noise, Layer):
             noise = GaussianNoise(noise)
-        self._noise = noise
         x = Input((input_dim,))
         widths = [input_dim, *sizes]
         kernel: dict[str, Any] = {"kernel_initializer": kernel_initializer, "kernel_regularizer": kernel_regularizer}
-        self._encoding: list[Layer] = []
-        h = x if noise is None else noise(x)
-        for i, n in enumerate(sizes):
-            layer = Dense(n, activation, activity_regularizer=penalty, name=f"encoder_{i + 1}", **kernel)
-            self._encoding.append(layer)
-            h = layer(h)
-        self._decoding: list[Layer] = []
-        for i in reversed(range(len(sizes))):
+        encoding = [
+            Dense(n, activation, activity_regularizer=penalty, name=f"encoder_{i + 1}", **kernel)
+            for i, n in enumerate(sizes)
+        ]
+        decoding: list[Layer] = []
+        for i, counterpart in reversed(list(enumerate(encoding))):
             phi, called = output_activation if i == 0 else activation, f"decoder_{i + 1}"
-            counterpart = self._encoding[i]
             if tied:
-                assert isinstance(counterpart, Dense)
-                back: Layer = DenseTranspose(counterpart, phi, name=called)
+                decoding.append(DenseTranspose(counterpart, phi, name=called))
             else:
-                back = Dense(widths[i], phi, name=called, **kernel)
-            self._decoding.append(back)
-            h = back(h)
-        self.model = Model(x, h, name=name, dtype=dtype, seed=seed)
-        self.encoder = self._part(input_dim, self._encoding, "encoder")
-        self.decoder = self._part(sizes[-1], self._decoding, "decoder")
+                decoding.append(Dense(widths[i], phi, name=called, **kernel))
+        graph = Graph.chain(x, [*([] if noise is None else [noise]), *encoding, *decoding])
+        super().__init__(graph.inputs, graph.outputs, name, dtype, seed)
+        self._divide()
         self.compile()
 
-    def _part(self, n: int, layers: Sequence[Layer], name: str) -> Model:
+    def _divide(self) -> None:
+        """Tell noise, encoder and decoder apart, by their places."""
+        _, *layers = self.layers
+        n = len(layers) // 2
+        self._noise, self._encoding, self._decoding = layers[: -2 * n], layers[-2 * n : -n], layers[-n:]
+        if not n or not all(isinstance(layer, (Dense, DenseTranspose)) for layer in layers[-2 * n :]):
+            raise ValueError("an autoencoder's layers are as many of an encoder as of a decoder, and noise in front.")
+        self.encoder = self._part(self._encoding, "encoder")
+        self.decoder = self._part(self._decoding, "decoder")
+
+    def _part(self, layers: Sequence[Layer], name: str, *, noisy: bool = False) -> Model:
         """Return a model of some of the layers, with their weights."""
-        x = h = Input((n,))
-        for layer in layers:
-            h = layer(h)
-        return Model(x, h, name=name, dtype=self.model.dtype, seed=self.model.seed)
+        graph = Graph.chain(Input(layers[0].input_shape), [*(self._noise if noisy else []), *layers])
+        return Model(graph.inputs, graph.outputs, name, self.dtype, self.seed)
 
     # ---- training
 
-    def compile(self, optimizer: str | Optimizer = "adam", loss: Any = None, **kwargs: Any) -> None:
+    def compile(
+        self, optimizer: str | Optimizer = "adam", loss: Any = None, loss_weights: Any = None, *args: Any, **kwargs: Any
+    ) -> None:
         """Say how to train.
 
         Parameters
@@ -152,46 +155,30 @@ class Autoencoder:
         optimizer : str or Optimizer
         loss : str, Loss or callable, optional
             By default the one of the class's notes, a sum over the elements of x.
-        **kwargs
+        loss_weights, *args, **kwargs
             As in `Model.compile`.
         """
-        optimizer = optimizers.get(optimizer)
-        self._compile(self.model, optimizer, loss, kwargs)
-        self._compiled: tuple[Optimizer, Any] = optimizer, loss
-
-    def _compile(self, model: Model, optimizer: Optimizer, loss: Any, kwargs: dict[str, Any]) -> None:
         if loss is None:
-            last = model.layers[-1]
-            assert isinstance(last, (Dense, DenseTranspose))
-            crossed = last.activation is activations.sigmoid
-            loss = "binary_crossentropy" if crossed else "half_squared_error"
-            n = model.output_shape[-1] if crossed else 1  # that one is a mean over the elements
-            kwargs = {"loss_weights": float(n), **kwargs}
-        model.compile(optimizer, loss, **kwargs)
+            loss, factor = _default_loss(self._decoding[-1])
+            loss_weights = factor if loss_weights is None else loss_weights
+        super().compile(optimizer, loss, loss_weights, *args, **kwargs)
 
     def fit(
-        self,
-        x: Any,
-        batch_size: int | None = None,
-        epochs: int = 1,
-        validation_data: Any = None,
-        pretrain: int | None = None,
+        self, x: Any = None, y: Any = None, batch_size: int | None = None, *args: Any, pretrain: int | None = None,
         **kwargs: Any,
-    ) -> History:
+    ) -> History:  # fmt: skip
         """Train to give back x.
 
         Parameters
         ----------
         x : array_like of shape (n_samples, input_dim)
-            Input and target.
-        batch_size, epochs
-            As in `Model.fit`.
-        validation_data : array_like of shape (n_samples, input_dim), optional
-            Other rows, to be given back, too; or a tuple as in `Model.fit`.
+        y : array_like of shape (n_samples, input_dim), optional
+            By default x.
+        batch_size : int, optional
         pretrain : int, optional
             Train each pair of layers so many epochs before, see `pretrain`; the rest is fine-tuning.
-        **kwargs
-            As in `Model.fit`.
+        *args, **kwargs
+            As in `Model.fit`; `validation_data` may be an array of rows to be given back, too.
 
         Returns
         -------
@@ -199,11 +186,7 @@ class Autoencoder:
         """
         if pretrain is not None:
             self.pretrain(x, epochs=pretrain, batch_size=batch_size)
-        if validation_data is not None and not isinstance(validation_data, tuple):
-            validation_data = (validation_data, validation_data)
-        return self.model.fit(
-            x, x, batch_size=batch_size, epochs=epochs, validation_data=validation_data, **kwargs
-        )
+        return super().fit(x, y, batch_size, *args, **kwargs)
 
     def pretrain(
         self, x: Any, epochs: int = 10, batch_size: int | None = None, verbose: int | str = 0, **kwargs: Any
@@ -211,8 +194,8 @@ class Autoencoder:
         """Train layer by layer: each of the encoder's with its counterpart, on the codes of those before.
 
         The pairs are autoencoders of their own, with the noise, and with weights that are those of the
-        stack (Hinton and Salakhutdinov 2006; Vincent et al. 2010). Loss and optimiser are those of
-        `compile`; the optimiser starts anew for each.
+        stack (Hinton and Salakhutdinov 2006; Vincent et al. 2010). The optimiser is that of `compile`,
+        and starts anew for each; the loss suits each pair's outputs, as the class's notes have it.
 
         Parameters
         ----------
@@ -227,15 +210,14 @@ class Autoencoder:
         list of History
             One for each pair, from the input inwards.
         """
-        optimizer, loss = self._compiled
+        if self.optimizer is None:
+            raise RuntimeError("call compile(optimizer=...) before pretrain.")
         codes, histories = x, []
         for layer, back in zip(self._encoding, reversed(self._decoding)):
-            assert layer.input_shape is not None
-            (n,) = layer.input_shape
-            pair = self._part(n, [*([] if self._noise is None else [self._noise]), layer, back], f"{layer.name}_alone")
-            self._compile(pair, type(optimizer).from_config(optimizer.get_config()), loss, {})
+            pair = self._part([layer, back], f"{layer.name}_alone", noisy=True)
+            pair.compile(type(self.optimizer).from_config(self.optimizer.get_config()), *_default_loss(back))
             histories.append(pair.fit(codes, codes, batch_size=batch_size, epochs=epochs, verbose=verbose, **kwargs))
-            codes = self._part(n, [layer], f"{layer.name}_codes").predict(codes, verbose=0)
+            codes = self._part([layer], f"{layer.name}_codes").predict(codes, verbose=0)
         return histories
 
     # ---- using
@@ -250,22 +232,31 @@ class Autoencoder:
 
     def reconstruct(self, x: Any) -> Array:
         """Return the model's outputs, ``decode(encode(x))``."""
-        return np.asarray(self.model.predict(x, verbose=0))
+        return np.asarray(self.predict(x, verbose=0))
 
-    def evaluate(self, x: Any, **kwargs: Any) -> Any:
-        """Return the loss of giving back x, or [loss, metrics ...], without noise; as `Model.evaluate`."""
-        return self.model.evaluate(x, x, **kwargs)
+    # ---- files
 
-    def summary(self, line_length: int | None = None, print_fn: Callable[[str], object] | None = None) -> None:
-        """Print the layers of the model."""
-        self.model.summary(line_length, print_fn)
+    def get_config(self) -> dict[str, Any]:
+        """Return the structure, ready for JSON."""
+        return {**super().get_config(), "class": "Autoencoder"}
 
-    def save(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-        """Write the model to a file; `dp.load_model` returns that `Model`, from x to y."""
-        self.model.save(filepath, overwrite)
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Autoencoder:
+        """Return an autoencoder with the structure that `get_config` returned, new weights, and not compiled."""
+        auto = super().from_config(config)
+        auto._divide()
+        return auto
 
     def __repr__(self) -> str:
-        return f"<Autoencoder {self.model.name}: {', '.join(repr(layer) for layer in self.model.layers)}>"
+        return f"<Autoencoder {self.name}: {', '.join(repr(layer) for layer in self.layers)}>"
+
+
+def _default_loss(last: Layer) -> tuple[str, float]:
+    """Return the loss that suits the last layer, and its weight, as a sum over the elements."""
+    assert isinstance(last, (Dense, DenseTranspose)) and last.output_shape is not None
+    if last.activation is activations.sigmoid:
+        return "binary_crossentropy", float(last.output_shape[0])  # which is a mean over the elements
+    return "half_squared_error", 1.0
 
 
 def _pair(sparsity: Sequence[float]) -> tuple[float, float]:

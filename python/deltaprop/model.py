@@ -250,7 +250,9 @@ class Model(Trainer):
     def from_config(cls: type[Self], config: dict[str, Any]) -> Self:
         """Return a model with the structure that `get_config` returned, and new weights."""
         graph = Graph.from_config(config)
-        return cls(graph.inputs, graph.outputs, config["name"], config["dtype"], config["seed"])
+        model = cls.__new__(cls)  # the constructor of a subclass may take other arguments
+        Model.__init__(model, graph.inputs, graph.outputs, config["name"], config["dtype"], config["seed"])
+        return model
 
     def __repr__(self) -> str:
         return f"<Model {self.name}: {', '.join(repr(layer) for layer in self.layers)}>"

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import losses, metrics, optimizers, regularizers
+from .autoencoder import Autoencoder
 from .container import pack, reason, unpack, write
 from .graph import Graph
 from .layers import InputLayer, Layer, Shape, assign_all, checked_shape, layers_from_config
@@ -59,7 +60,7 @@ def save_model(model: Model, filepath: Path, overwrite: bool = True) -> None:
 
 
 def load_model(filepath: Path, compile: bool = True) -> Model:
-    """Return the model that `Model.save` wrote.
+    """Return the model that `Model.save` wrote: a `Model`, `Sequential` or `Autoencoder`, as it was.
 
     Parameters
     ----------
@@ -200,7 +201,7 @@ def _by_class(classes: Iterable[Any]) -> dict[str, Any]:
     return {cls.__name__: cls for cls in classes}
 
 
-_MODELS: dict[str, type[Model]] = {"Model": Model, "Sequential": Sequential}
+_MODELS: dict[str, type[Model]] = {"Autoencoder": Autoencoder, "Model": Model, "Sequential": Sequential}
 _LOSSES = _by_class(losses.LOSSES.values())
 _METRICS = _by_class([*metrics.METRICS.values(), metrics.LossMetric])
 _OPTIMIZERS = _by_class(optimizers.OPTIMIZERS.values())
@@ -312,7 +313,7 @@ def _entries(model: Model) -> list[Layer]:
 def _check_fit(config: Mapping[str, Any], weights: Mapping[str, Array]) -> list[Layer]:
     """Return the layers, not built, if they fit the weights: a misfit might not even fit in memory."""
     graph: Graph | None = None
-    if config.get("class") == "Model":
+    if "calls" in config:
         graph = Graph.from_config(config)
         layers = graph.layers
     else:

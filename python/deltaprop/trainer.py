@@ -32,6 +32,7 @@ class Trainer(_core.Callable):
     graph: Graph | None
     dtype: str
     seed: int
+    gives_back = False  # whether y, where there is none, is x
 
     def __init__(self) -> None:
         self.epochs_done = 0  # over all calls of fit: with the seed and the step, the whole random state

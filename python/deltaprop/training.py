@@ -93,7 +93,7 @@ def _checked(model: Model, x: Any, y: Any, sample_weight: Any, class_weight: Any
     n, names = len(inputs[0]), model.output_names
     if class_weight is not None and len(names) > 1:
         raise ValueError("class_weight is for a model with one output; use sample_weight for each output.")
-    given = per_entry(y, names, f"{what}y")
+    given = inputs if y is None and model.gives_back else per_entry(y, names, f"{what}y")
     given_weights = per_entry(sample_weight, names, f"{what}sample_weight", broadcast=True)
     data = _Checked(inputs, [], [])
     for i, (term, name) in enumerate(zip(model.terms, entry_names(names, f"{what}y"))):
@@ -283,6 +283,8 @@ def _training_rows(
     data = _checked(model, x, y, sample_weight, class_weight)
     _add_tangents(model, data)
     if validation_data is not None:
+        if model.gives_back and not isinstance(validation_data, tuple):
+            validation_data = (validation_data, None)
         if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
             raise ValueError(
                 f"validation_data must be (x, y) or (x, y, sample_weight), received "
