@@ -111,6 +111,44 @@ def test_values_equal_the_formula(name: str) -> None:
     assert value(loss, X, y, activation, "float32") == pytest.approx(expected, rel=3e-5)
 
 
+@pytest.mark.parametrize("weight", [None, RNG.uniform(0, 3, N)], ids=["plain", "weighted"])
+@pytest.mark.parametrize("name", L.LOSSES)
+def test_a_loss_alone_is_what_a_model_reports(name: str, weight: Any) -> None:
+    loss, p = L.get(name), np.hstack([P, S[:, :1]])
+    y: Any = np.eye(4)[IDS] if loss.one_hot else np.resize(BITS, (N, *loss.target_shape((4,))))
+    y = IDS if loss.sparse else y
+    expected = identity(4, name).evaluate(p, y, sample_weight=weight, verbose=0)
+    assert loss(y, p, weight) == pytest.approx(expected, rel=1e-12)
+    assert L.get(name)(y.tolist(), p, sample_weight=weight) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_loss_alone_applies_its_link_and_takes_vectors() -> None:
+    for loss, y, p in ((L.BinaryCrossentropy, BITS, S), (L.CategoricalCrossentropy, ONE_HOT, P)):
+        assert loss(from_logits=True)(y, X) == pytest.approx(loss()(y, p), rel=1e-9)
+    assert L.get("mse")(Y[:, 0], X[:, 0]) == pytest.approx(np.mean(E[:, 0] ** 2), rel=1e-12)
+    assert L.get(lambda y, p: (np.abs(p - y).sum(axis=1), None))(Y, X) == pytest.approx(np.abs(E).sum(axis=1).mean())
+
+
+@pytest.mark.parametrize(
+    ("loss", "y", "p", "weight", "message"),
+    [
+        ("mse", Y[:5], X, None, "y_true must have one entry per row of y_pred: y_pred has 40, y_true has 5"),
+        ("mse", Y[:, :2], X, None, r"y_true must have shape \(n_samples, 3\).*received \(40, 2\)"),
+        ("mse", Y, X * np.inf, None, "y_pred contains NaN or infinity"),
+        ("mse", [], [], None, "y_pred has no rows"),
+        ("mse", None, X, None, "y_true is missing"),
+        ("mse", 1.0, 2.0, None, "y_true must have one entry per row, received the single number"),
+        ("mse", Y, X, -np.ones(N), "sample_weight must not be negative"),
+        ("bce", Y, X, None, "y_true must hold probabilities"),
+        ("sparse_categorical_crossentropy", IDS + 1, X, None, "y_true must hold class ids from 0 to 2"),
+        ("categorical_crossentropy", [0, 1, 0], [0.1, 0.8, 0.1], None, r"y_pred .*n_classes.*received \(3,\)"),
+    ],
+)
+def test_data_that_do_not_fit_a_loss_alone_are_refused(loss: str, y: Any, p: Any, weight: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        L.get(loss)(y, p, weight)
+
+
 def test_several_quantiles_are_blocks_of_columns() -> None:
     p, y, levels = RNG.normal(size=(N, 6)), RNG.normal(size=(N, 2)), (0.1, 0.5, 0.9)
     blocks = np.split(p, 3, axis=1)

@@ -259,6 +259,51 @@ def test_every_metric_is_saved_and_the_same_in_both_executors(name, tmp_path):
         assert mine == pytest.approx(reference, nan_ok=True)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("classes", [False, True], ids=["rows", "ids"])
+@pytest.mark.parametrize("name", M.METRICS)
+def test_a_metric_alone_is_what_a_model_reports(name, classes, weighted):
+    metric = M.get(name)
+    if metric.sparse is not None and metric.sparse != classes:
+        return
+    y, p = (IDS if classes else ONE_HOT), np.random.default_rng(5).dirichlet(np.ones(3), N)
+    chosen = {"weighted_metrics" if weighted else "metrics": [name]}
+    model = dp.Sequential([dp.Input((3,)), dp.layers.Activation("linear")], dtype="float64")
+    model.compile("sgd", "sparse_categorical_crossentropy" if classes else "mse", **chosen)
+    expected = model.evaluate(p, y, verbose=0, **(WEIGHTED if weighted else {}))[1]
+    weight = WEIGHT if weighted else np.ones(N)
+    assert metric(y, p, weight if weighted else None) == pytest.approx(expected, rel=1e-12)
+    metric.reset_state()
+    for rows in (slice(0, 9), slice(9, None)):
+        metric.update_state(y[rows], p[rows], weight[rows])
+    assert metric.result() == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_metric_without_rows_is_nan_and_one_output_follows_another_only_after_a_reset():
+    auc = M.AUC()
+    assert np.isnan(auc.result())
+    assert auc([0, 1, 1], [0.2, 0.6, 0.3]) == pytest.approx(1.0)
+    before = auc.result()
+    for y, p, message in (
+        (ONE_HOT, ONE_HOT, "reset_state"), ([0, 1], [0.5], "y_true must have one entry per row of y_pred"),
+        ([0, 1], [0.5, np.nan], "y_pred contains NaN"), ([[0], [1]], [[0.5]] * 3, "y_pred has 3"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=message):
+            auc(y, p)
+        assert auc.result() == before
+    auc.reset_state()
+    assert auc(ONE_HOT, ONE_HOT) == pytest.approx(1.0)
+
+
+def test_what_a_metric_did_alone_stays_out_of_models():
+    metric = M.MeanAbsoluteError("m")
+    metric([0.0], [9.0])
+    model = network(1, "linear", "mse", [metric])
+    error = np.abs(model.predict(X, verbose=0)[:, 0] - BITS).mean()
+    assert evaluate(model, BITS)["m"] == pytest.approx(error)
+    assert metric.result() == 9.0
+
+
 def test_arguments_of_metrics_survive_a_file(tmp_path):
     metrics = [
         M.AUC(50, "PR", "minoring", multi_label=True), M.AUC(thresholds=[0.2, 0.4]), M.Precision([0.2, 0.8], 0, "p"),

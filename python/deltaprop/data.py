@@ -110,10 +110,10 @@ def inputs_of(x: Any, names: Sequence[str], shapes: Sequence[Shape], what: str) 
     return rows
 
 
-def check_length(array: Array, n: int, what: str) -> None:
+def check_length(array: Array, n: int, what: str, of: str = "x") -> None:
     """Raise unless there is one entry per row."""
     if len(array) != n:
-        raise ValueError(f"{what} must have one entry per row of x: x has {n}, {what} has {len(array)}.")
+        raise ValueError(f"{what} must have one entry per row of {of}: {of} has {n}, {what} has {len(array)}.")
 
 
 def check_not_empty(array: Array, what: str) -> None:

@@ -29,14 +29,18 @@ class Term:
         The output's name.
     names : list of str
         The metrics' keys in logs.
+    classes : bool
+        Whether targets are class ids if neither loss nor metrics say so.
     """
 
-    __slots__ = ("factor", "loss", "metrics", "names", "output")
+    __slots__ = ("classes", "factor", "loss", "metrics", "names", "output")
 
     def __init__(
-        self, output: str, loss: losses.Loss | None, factor: float, measured: list[tuple[metrics.Metric, bool]]
-    ) -> None:
+        self, output: str, loss: losses.Loss | None, factor: float, measured: list[tuple[metrics.Metric, bool]],
+        *, classes: bool = False,
+    ) -> None:  # fmt: skip
         self.output = output
+        self.classes = classes
         self.loss = loss
         self.factor = factor
         self.metrics = measured
@@ -53,7 +57,7 @@ class Term:
         """Whether targets are class ids."""
         if self.loss is not None:
             return self.loss.sparse
-        return any(metric.sparse for metric, _ in self.metrics)
+        return self.classes or any(metric.sparse for metric, _ in self.metrics)
 
     @property
     def one_hot(self) -> bool:

@@ -131,7 +131,7 @@ class _Measures:
             objective += sums(counter)[0]
         logs: Logs = {"loss": objective / rows if rows else math.nan, **outputs}
         for metric, counter in self.plan.metrics:
-            logs[metric.name] = metric.result(sums(counter))
+            logs[metric.name] = metric.value(sums(counter))
         return logs
 
     def keep(self) -> list[tuple[int, Any]]:

@@ -19,7 +19,17 @@ class Loss:
     """Base of all losses: a name, and the function of the plan that computes it.
 
     The objective is the mean of the loss over the rows of a batch; weighted rows are multiplied by
-    their weight and still divided by the number of rows, as in Keras.
+    their weight and still divided by the number of rows, as in Keras. Called on targets and predictions
+    of its own, a loss returns that mean, in float64.
+
+    Examples
+    --------
+    >>> import deltaprop as dp
+    >>> loss = dp.losses.MeanSquaredError()
+    >>> loss([[0.0, 1.0], [0.0, 0.0]], [[1.0, 1.0], [1.0, 0.0]])
+    0.5
+    >>> loss([[0.0, 1.0], [0.0, 0.0]], [[1.0, 1.0], [1.0, 0.0]], sample_weight=[0.7, 0.3])
+    0.25
     """
 
     __slots__ = ("name",)
@@ -34,6 +44,25 @@ class Loss:
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name or self.default_name or self.function
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
+        """Return the mean over rows.
+
+        Parameters
+        ----------
+        y_true : array_like of shape (n_samples,) for class ids, (n_samples, *output_shape) otherwise
+        y_pred : array_like of shape (n_samples, *output_shape)
+            What the model would put out: logits for ``from_logits=True``.
+        sample_weight : array_like of shape (n_samples,), optional
+
+        Raises
+        ------
+        ValueError
+            As in `Model.fit`.
+        """
+        from ..standalone import mean_of_loss
+
+        return mean_of_loss(self, y_true, y_pred, sample_weight)
 
     def constants(self, n_outputs: int) -> tuple[float, ...]:
         """Return the numbers of the loss's formula, as the plan has them."""

@@ -22,13 +22,27 @@ Result = float | Array
 class Metric:
     """Base of all metrics: a value per row, averaged over the rows of an epoch or an evaluation.
 
+    On its own a metric is called on targets and predictions, as in Keras: it adds them to those before,
+    and returns its value on all of them.
+
     Parameters
     ----------
     name : str, optional
         The key in logs and in `History.history`.
+
+    Examples
+    --------
+    >>> import deltaprop as dp
+    >>> metric = dp.metrics.MeanAbsoluteError()
+    >>> metric([1.0, 2.0], [1.5, 2.5]), metric([3.0], [3.0])
+    (0.5, 0.3333333333333333)
+    >>> metric.reset_state()
+    >>> metric.update_state([1, 0, 1], [0.8, 0.4, 0.9])
+    >>> round(metric.result(), 3)
+    0.233
     """
 
-    __slots__ = ("name",)
+    __slots__ = ("_state", "name")
     kind = "loss"  # of operation: a value per row, or a "tally", which adds rows to sums of its own
     function = ""  # its word in the plan
     default_name = ""
@@ -39,6 +53,48 @@ class Metric:
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name or self.default_name
+        self._state: tuple[Metric, list[float]] | None = None  # what it resolved to, and the sums of its own updates
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Result:
+        """Add rows as `update_state` does, and return the value on all of them."""
+        self.update_state(y_true, y_pred, sample_weight)
+        return self.result()
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add rows.
+
+        Parameters
+        ----------
+        y_true : array_like of shape (n_samples,) for class ids, (n_samples, *output_shape) otherwise
+            A metric that takes both takes one number per row for class ids, if there are several outputs.
+        y_pred : array_like of shape (n_samples, *output_shape)
+        sample_weight : array_like of shape (n_samples,), optional
+
+        Raises
+        ------
+        ValueError
+            As in `Model.fit`; nothing is added then.
+        """
+        from ..standalone import sums_of_metric
+
+        metric, sums = sums_of_metric(self, y_true, y_pred, sample_weight)
+        if self._state is not None:
+            before = self._state[1]
+            if len(before) != len(sums):
+                raise ValueError(
+                    f"y_pred must have as many columns as before, received shape {np.shape(y_pred)}; "
+                    f"metric.reset_state() begins anew."
+                )
+            sums = [a + b for a, b in zip(before, sums)]
+        self._state = metric, sums
+
+    def result(self) -> Result:
+        """Return the value on all rows since the last `reset_state`; NaN where there were none."""
+        return math.nan if self._state is None else self._state[0].value(self._state[1])
+
+    def reset_state(self) -> None:
+        """Forget all rows."""
+        self._state = None
 
     def resolve(self, n_outputs: int, sparse_targets: bool) -> Metric:
         """Return the metric for a given number of outputs and kind of target; most are themselves."""
@@ -56,7 +112,7 @@ class Metric:
         """Return the shape of the sums."""
         return (2,)
 
-    def result(self, sums: Sequence[float]) -> Result:
+    def value(self, sums: Sequence[float]) -> Result:
         """Return what people read.
 
         Parameters

@@ -104,7 +104,7 @@ class Precision(_Share):
     __slots__ = ()
     default_name = "precision"
 
-    def result(self, sums: Sequence[float]) -> Result:
+    def value(self, sums: Sequence[float]) -> Result:
         """Return the precision at each threshold."""
         tp, fp, _, _ = self.counts(sums, self.class_id)
         return self._share(tp, fp)
@@ -119,7 +119,7 @@ class Recall(_Share):
     __slots__ = ()
     default_name = "recall"
 
-    def result(self, sums: Sequence[float]) -> Result:
+    def value(self, sums: Sequence[float]) -> Result:
         """Return the recall at each threshold."""
         tp, _, _, fn = self.counts(sums, self.class_id)
         return self._share(tp, fn)
@@ -190,7 +190,7 @@ class AUC(_Thresholds):
         """Return the thresholds, one of which is below all probabilities and one above."""
         return self._constants
 
-    def result(self, sums: Sequence[float]) -> Result:
+    def value(self, sums: Sequence[float]) -> Result:
         """Return the area."""
         counts = self.counts(sums)
         if not self.multi_label:
@@ -265,7 +265,7 @@ class ConfusionMatrix(Metric):
         """Return (n_classes, n_classes)."""
         return (max(n_outputs, 2), max(n_outputs, 2))
 
-    def result(self, sums: Sequence[float]) -> Result:
+    def value(self, sums: Sequence[float]) -> Result:
         """Return the matrix."""
         n = math.isqrt(len(sums))
         return np.array(sums, dtype=np.float64).reshape(n, n)
@@ -323,7 +323,7 @@ class F1Score(_Thresholds):
         """Return that of the confusion matrix, or of the thresholds."""
         return (n_outputs, n_outputs) if self.threshold is None else super().counter_shape(n_outputs)
 
-    def result(self, sums: Sequence[float]) -> Result:
+    def value(self, sums: Sequence[float]) -> Result:
         """Return the score of each class, or their average."""
         if self.threshold is None:
             n = math.isqrt(len(sums))

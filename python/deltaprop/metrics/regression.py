@@ -62,9 +62,9 @@ class CosineSimilarity(NamedLoss):
     __slots__ = ()
     loss = losses.CosineSimilarity
 
-    def result(self, sums: Sequence[float]) -> Result:
+    def value(self, sums: Sequence[float]) -> Result:
         """Return the mean with the other sign than the loss's."""
-        return -super().result(sums)
+        return -super().value(sums)
 
 
 class Hinge(NamedLoss):
@@ -133,9 +133,9 @@ class RootMeanSquaredError(NamedLoss):
     def __init__(self, name: str | None = None) -> None:
         super().__init__(name or self.default_name)
 
-    def result(self, sums: Sequence[float]) -> Result:
+    def value(self, sums: Sequence[float]) -> Result:
         """Return the root of the mean."""
-        return float(np.sqrt(super().result(sums)))
+        return float(np.sqrt(super().value(sums)))
 
 
 class SparseCategoricalCrossentropy(NamedLoss):
@@ -201,7 +201,7 @@ class R2Score(Metric):
         """Return (n_outputs, 4): the sums of w, w y, w y**2 and w (y - ŷ)**2."""
         return (n_outputs, 4)
 
-    def result(self, sums: Sequence[float]) -> Result:
+    def value(self, sums: Sequence[float]) -> Result:
         """Return the score."""
         weight, y, squares, errors = np.asarray(sums, dtype=np.float64).reshape(-1, 4).T
         total = squares - ratio(y * y, weight)
