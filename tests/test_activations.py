@@ -134,16 +134,16 @@ def test_an_activation_layer_as_an_argument() -> None:
 
 
 REFUSED: dict[str, tuple[Callable[[], object], str]] = {
-    "a negative slope": (lambda: dp.layers.LeakyReLU(-0.1), "positive number, received -0.1"),
-    "a slope that is no number": (lambda: dp.layers.LeakyReLU("x"), "positive number, received 'x'"),  # type: ignore[arg-type]
-    "no alpha": (lambda: dp.layers.ELU(0.0), "positive number, received 0.0"),
-    "an infinite alpha": (lambda: dp.activations.celu.with_alpha(math.inf), "positive number, received inf"),
+    "a negative slope": (lambda: dp.layers.LeakyReLU(-0.1), "negative_slope must be .* of at least 0, received -0.1"),
+    "a slope that is no number": (lambda: dp.layers.LeakyReLU("x"), "of at least 0, received 'x'"),  # type: ignore[arg-type]
+    "no alpha": (lambda: dp.layers.ELU(0.0), "alpha must be a finite number above 0, received 0.0"),
+    "an infinite alpha": (lambda: dp.activations.celu.with_alpha(math.inf), "finite number above 0, received inf"),
     "a constant that is not there": (lambda: dp.activations.tanh.with_alpha(2), "tanh has no constant"),
     "a threshold": (lambda: dp.layers.ReLU(threshold=1.0), "threshold must be 0, received 1.0"),
     "two kinds of ReLU": (lambda: dp.layers.ReLU(6, 0.1), "not both"),
     "slopes shared along another axis": (lambda: dp.layers.PReLU(shared_axes=[2]), r"received \[2\]"),
     "slopes of an image": (lambda: dp.Sequential([dp.Input((2, 3)), dp.layers.PReLU()]), "put a Flatten layer"),
-    "another axis": (lambda: dp.layers.Softmax(axis=0), "axis must be -1, the row, received 0"),
+    "another axis": (lambda: dp.layers.Softmax(axis=0), "axis must be -1, the units of a row, received 0"),
     "softmax of an image": (
         lambda: dp.Sequential([dp.Input((2, 3)), dp.layers.Activation("log_softmax")]), "put a Flatten layer"
     ),

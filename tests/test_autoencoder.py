@@ -170,14 +170,14 @@ def test_it_prints(capsys: pytest.CaptureFixture[str]) -> None:
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no units": ({"units": []}, "at least one"),
-    "units of zero": ({"units": [8, 0]}, "units must be a positive integer, received 0"),
-    "half a unit": ({"units": 2.5}, "units must be a positive integer, received 2.5"),
+    "units of zero": ({"units": [8, 0]}, "units must be an integer of at least 1, received 0"),
+    "half a unit": ({"units": 2.5}, "units must be an integer of at least 1, received 2.5"),
     "no input": ({"input_dim": 0}, "positive integers"),
     "one number for sparsity": ({"sparsity": 0.05}, r"a pair \(rho, beta\).*received 0.05"),
     "three numbers for sparsity": ({"sparsity": (1, 2, 3)}, r"a pair \(rho, beta\).*received \(1, 2, 3\)"),
-    "rho of one": ({"sparsity": (1.0, 0.1)}, "rho must be a number between 0 and 1"),
-    "negative noise": ({"noise": -0.1}, "stddev must be a number of at least 0"),
-    "noise by name": ({"noise": "gaussian"}, "stddev must be a number"),
+    "rho of one": ({"sparsity": (1.0, 0.1)}, "rho must be a finite number above 0 and below 1"),
+    "negative noise": ({"noise": -0.1}, "stddev must be a finite number of at least 0"),
+    "noise by name": ({"noise": "gaussian"}, "stddev must be a finite number"),
     "unknown activation": ({"activation": "signoid"}, "signoid"),
 }
 

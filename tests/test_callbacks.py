@@ -498,7 +498,7 @@ def test_early_stopping_and_history_cost_microseconds_per_epoch() -> None:
 
 
 @pytest.mark.parametrize(("make", "message"), [
-    (lambda: EarlyStopping(mode="up"), "'auto', 'min' or 'max'; received 'up'"),
+    (lambda: EarlyStopping(mode="up"), "'auto', 'min' or 'max', received 'up'"),
     (lambda: EarlyStopping(patience=-1), "patience must be .* received -1"),
     (lambda: EarlyStopping(patience=1.5), "patience must be .* received 1.5"),  # type: ignore[arg-type]
     (lambda: EarlyStopping(patience="3"), "patience must be .* received '3'"),  # type: ignore[arg-type]
@@ -515,7 +515,7 @@ def test_early_stopping_and_history_cost_microseconds_per_epoch() -> None:
     (lambda: ModelCheckpoint("{epoch"), "received '{epoch'"),
     (lambda: ModelCheckpoint("{}"), "received '{}'"),
     (lambda: ModelCheckpoint("x", initial_value_threshold="a"), "received 'a'"),  # type: ignore[arg-type]
-    (lambda: CSVLogger("x", separator=", "), "one character; received ', '"),
+    (lambda: CSVLogger("x", separator=", "), "one character, received ', '"),
     (lambda: LearningRateScheduler(0.1), "received 0.1"),  # type: ignore[arg-type]
     (lambda: LearningRateScheduler(lambda: 0.1), "received <function"),
     (lambda: LambdaCallback(on_epoch_ends=print), "received 'on_epoch_ends'"),

@@ -171,7 +171,7 @@ def test_boston_housing_without_a_test_set(folder: Path) -> None:
 
 @pytest.mark.parametrize("test_split", [-0.1, 1.0, 20, float("nan")])
 def test_boston_housing_rejects_a_split_outside_0_to_1(folder: Path, test_split: float) -> None:
-    with pytest.raises(ValueError, match=r"test_split must be in \[0, 1\)"):
+    with pytest.raises(ValueError, match="test_split must be a finite number of at least 0 and below 1"):
         datasets.boston_housing.load_data(folder, test_split=test_split)
 
 
@@ -283,10 +283,9 @@ def test_cache_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 def test_import_loads_no_network_or_archive_module() -> None:
-    source = Path(datasets.__file__)
     code = (
-        "import sys, numpy, runpy; before = set(sys.modules); "
-        f"runpy.run_path({str(source)!r}); new = set(sys.modules) - before; "
+        "import sys, numpy; before = set(sys.modules); "
+        "import deltaprop.datasets; new = set(sys.modules) - before; "
         "assert not new & {'urllib.request', 'gzip', 'http.client', 'ssl'}, new"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -122,7 +122,7 @@ def test_saving(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"input_dim": 0}, "input_dim must be a positive integer, received 0"),
+        ({"input_dim": 0}, "input_dim must be an integer of at least 1, received 0"),
         ({"output_dim": 2.0}, "output_dim"),
         ({"mask_zero": True}, "mask_zero"),
     ],

@@ -116,7 +116,7 @@ def test_nguyen_widrow():
         (lambda: initializers.Orthogonal()((3,)), r"Orthogonal fills matrices, received the shape \(3,\)"),
         (lambda: initializers.Identity()((3,)), r"Identity fills matrices"),
         (lambda: initializers.NguyenWidrow()((3,)), r"received the shape \(3,\); NguyenWidrow\(n_in=...\) would do"),
-        (lambda: initializers.VarianceScaling(0), "scale must be positive, received 0"),
+        (lambda: initializers.VarianceScaling(0), "scale must be a finite number above 0, received 0"),
         (lambda: initializers.VarianceScaling(mode="fan"), "unknown mode 'fan'"),
         (lambda: initializers.VarianceScaling(distribution="cauchy"), "unknown distribution 'cauchy'"),
     ],

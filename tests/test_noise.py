@@ -106,7 +106,7 @@ def test_noise_is_saved_with_its_model(name: str, tmp_path: Any) -> None:
 
 @pytest.mark.parametrize("given", [-0.1, float("inf"), float("nan"), "1", True])
 def test_bad_deviations_are_named(given: Any) -> None:
-    with pytest.raises(ValueError, match=r"stddev must be a number of at least 0, received"):
+    with pytest.raises(ValueError, match=r"stddev must be a finite number of at least 0, received"):
         GaussianNoise(given)
-    with pytest.raises(ValueError, match=r"rate must be a number from 0 to below 1, received"):
+    with pytest.raises(ValueError, match=r"rate must be a finite number of at least 0 and below 1, received"):
         AlphaDropout(given)

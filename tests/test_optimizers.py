@@ -461,13 +461,13 @@ def test_a_factor_that_is_no_rate(value):
 
 BAD = [
     (lambda: Rprop(etas=(1.2, 0.5)), "etas must be one number below 1 and one above"),
-    (lambda: Rprop(etas=0.5), "etas must be two numbers"),
+    (lambda: Rprop(etas=0.5), "etas must be a list of at least one number"),
     (lambda: Rprop(step_sizes=(1.0, 0.1)), "step_sizes must be the least and the largest"),
-    (lambda: Adagrad(initial_accumulator_value=-1), "initial_accumulator_value must be a number from 0"),
-    (lambda: Adadelta(rho=2), "rho must be a number from 0 to 1"),
-    (lambda: Nadam(beta_1=1), "beta_1 must be a number from 0 to below 1"),
-    (lambda: SGD(use_ema=True, ema_momentum=1.5), "ema_momentum must be a number from 0 to 1"),
-    (lambda: SGD(use_ema=True, ema_overwrite_frequency=0), "ema_overwrite_frequency must be a positive integer"),
+    (lambda: Adagrad(initial_accumulator_value=-1), "initial_accumulator_value must be a finite number of at least 0"),
+    (lambda: Adadelta(rho=2), "rho must be a finite number of at least 0 and at most 1"),
+    (lambda: Nadam(beta_1=1), "beta_1 must be a finite number of at least 0 and below 1"),
+    (lambda: SGD(use_ema=True, ema_momentum=1.5), "ema_momentum must be a finite number of at least 0 and at most 1"),
+    (lambda: SGD(use_ema=True, ema_overwrite_frequency=0), "ema_overwrite_frequency must be an integer of at least 1"),
 ]
 
 

@@ -107,7 +107,7 @@ def test_same_seed_same_weights(neuron):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"y": [0, 1, 2, 1]}, "labels 0 and 1, or -1 and 1; received .0, 1, 2."),
+        ({"y": [0, 1, 2, 1]}, "labels 0 and 1, or -1 and 1, received .0, 1, 2."),
         ({"y": [0, 1, -1, 1]}, "labels"),
         ({"y": [0, 1]}, "one entry per row"),
         ({"y": np.eye(4)}, r"\(n_samples,\)"),
@@ -115,8 +115,8 @@ def test_same_seed_same_weights(neuron):
         ({"x": np.ones((4, 3))}, r"\(n_samples, 2\), received shape \(4, 3\)"),
         ({"x": CORNERS * np.nan}, "NaN"),
         ({"x": np.ones((0, 2)), "y": []}, "no rows"),
-        ({"epochs": 0}, "epochs must be a positive integer"),
-        ({"learning_rate": 0}, "learning_rate must be a positive number"),
+        ({"epochs": 0}, "epochs must be an integer of at least 1"),
+        ({"learning_rate": 0}, "learning_rate must be a finite number above 0"),
     ],
 )
 def test_fit_refuses_and_changes_nothing(neuron, arguments, message):

@@ -128,7 +128,7 @@ def test_trains_in_single_rows_as_in_the_reference(rng: np.random.Generator) -> 
 
 
 BAD: dict[str, tuple[Any, str]] = {
-    "no units": (lambda: RBF(0), "units must be a positive integer, received 0"),
+    "no units": (lambda: RBF(0), "units must be an integer of at least 1, received 0"),
     "images": (lambda: dp.Sequential([dp.Input((2, 3)), RBF(2)]), "put a Flatten layer"),
     "no neighbours": (lambda: RBF(2).adapt([[1.0], [2.0]], neighbors=0), "neighbors must be an integer of at least 1"),
     "no rows": (lambda: RBF(2).adapt(np.zeros((0, 2))), "data has no rows"),

@@ -136,7 +136,7 @@ def test_a_schedule_of_the_users_own_is_found_only_in_custom_objects() -> None:
     config = serialize(HalfEachStep())
     again = deserialize(config, custom_objects={"HalfEachStep": HalfEachStep})
     assert isinstance(again, HalfEachStep)
-    with pytest.raises(ValueError, match="custom_objects; received 'HalfEachStep'"):
+    with pytest.raises(ValueError, match="custom_objects, received 'HalfEachStep'"):
         deserialize(config)
 
 

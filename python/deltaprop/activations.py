@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
+from . import checks
 from .utils import choose
 
 __all__ = [
@@ -66,10 +66,8 @@ class Activation:
         """
         if self.alpha is None:
             raise ValueError(f"{self.name} has no constant, received {alpha!r} for one.")
-        number = isinstance(alpha, (int, float)) and not isinstance(alpha, bool)
-        if not number or not 0 < alpha < math.inf:
-            raise ValueError(f"the constant of {self.name} must be a positive number, received {alpha!r}.")
-        return Activation(self.name, self.reads, self.formula, float(alpha), rowwise=self.rowwise)
+        alpha = checks.number(f"the constant of {self.name}", alpha, above=0)
+        return Activation(self.name, self.reads, self.formula, alpha, rowwise=self.rowwise)
 
     def __repr__(self) -> str:
         constant = "" if self.alpha is None else f", alpha = {self.alpha:g}"

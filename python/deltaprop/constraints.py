@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from . import checks
 from .utils import choose
 
 __all__ = [
@@ -76,15 +77,15 @@ class MinMaxNorm(Constraint):
         rate: float = 1.0,
         axis: int | Sequence[int] = 0,
     ) -> None:
-        self.min_value = _number("min_value", min_value)
-        self.max_value = _number("max_value", max_value)
-        self.rate = _number("rate", rate, 1.0)
+        self.min_value = checks.number("min_value", min_value, least=0)
+        self.max_value = checks.number("max_value", max_value, least=0)
+        self.rate = checks.number("rate", rate, least=0, most=1)
         if self.min_value > self.max_value:
             raise ValueError(f"min_value must not exceed max_value, received {min_value} and {max_value}.")
-        axes = axis if isinstance(axis, (list, tuple)) else (axis,)
-        if not axes or not all(isinstance(a, int) and not isinstance(a, bool) for a in axes):
-            raise ValueError(f"axis must be an integer or a tuple of them, received {axis!r}.")
-        self.axis = axis if isinstance(axis, int) else tuple(axes)
+        axes = checks.axes("axis", axis)
+        if not axes:
+            raise ValueError("axis must name at least one axis, received none.")
+        self.axis: int | tuple[int, ...] = axes if isinstance(axis, (list, tuple)) else axes[0]
 
     def operation(self, shape: tuple[int, ...]) -> tuple[str, tuple[float, ...]]:
         """Return the plan's word and min, max, rate and axis: 0 down the inputs, 1 across the outputs, -1 both."""
@@ -152,15 +153,6 @@ CONSTRAINTS: dict[str, type[Constraint]] = {
     "max_norm": MaxNorm, "min_max_norm": MinMaxNorm, "non_neg": NonNeg, "unit_norm": UnitNorm,
     "MaxNorm": MaxNorm, "MinMaxNorm": MinMaxNorm, "NonNeg": NonNeg, "UnitNorm": UnitNorm,
 }  # fmt: skip
-
-
-def _number(name: str, value: object, most: float = float("inf")) -> float:
-    """Return a finite number from 0 to `most`, or raise."""
-    valid = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not valid or not 0 <= value <= most or value == float("inf"):  # type: ignore[operator]
-        limits = "of at least 0" if most == float("inf") else f"from 0 to {most:g}"
-        raise ValueError(f"{name} must be a finite number {limits}, received {value!r}.")
-    return float(value)  # type: ignore[arg-type]
 
 
 def get(identifier: str | Constraint | dict[str, Any] | None) -> Constraint | None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import _core
+from . import _core, checks
 from .graph import Graph
 from .layers import Shape
 from .layers.embedding import embedded_inputs
@@ -17,7 +17,7 @@ from .losses import FunctionLoss
 from .objective import Term, per_entry
 
 __all__ = [
-    "check_finite", "check_ids", "finite_rows", "fold_weights", "inputs_of", "moments", "positive", "rows_of",
+    "check_finite", "check_ids", "finite_rows", "fold_weights", "inputs_of", "moments", "rows_of",
     "split_validation", "targets_of",
 ]  # fmt: skip
 
@@ -74,13 +74,6 @@ def rows_of(x: Any, shape: Shape, what: str = "x") -> Array:
             hint = f" {what}.reshape(len({what}), {', '.join(map(str, shape))}) would fit."
         raise ValueError(f"{what} must have shape ({wanted}), received shape {array.shape}.{hint}")
     return array
-
-
-def positive(name: str, value: Any, low: int = 1) -> int:
-    """Return a count, or raise a ValueError that names it."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
-        raise ValueError(f"{name} must be an integer of at least {low}, received {value!r}.")
-    return int(value)
 
 
 def entry_names(names: Sequence[str], what: str) -> list[str]:
@@ -292,18 +285,10 @@ def _class_table(
         )
     table = np.ones(n_classes)
     for key, value in class_weight.items():
-        if not _is_class(key):
-            raise ValueError(f"class_weight's keys must be class ids (0, 1, ...), received {key!r}.")
-        if key >= n_classes:
+        if checks.whole("a class id in class_weight", key, least=0) >= n_classes:
             raise ValueError(f"class_weight names class {key}; the classes are 0 to {n_classes - 1}.")
-        if not isinstance(value, (int, float, np.number)) or not 0 <= value < np.inf:
-            raise ValueError(f"class_weight[{key}] must be a number of at least 0, received {value!r}.")
-        table[int(key)] = value
+        table[int(key)] = checks.number(f"class_weight[{key}]", value, least=0)
     return table
-
-
-def _is_class(key: object) -> bool:
-    return isinstance(key, (int, np.integer)) and not isinstance(key, bool) and bool(key >= 0)
 
 
 def split_validation(n: int, fraction: float, targets: Sequence[Array], terms: Sequence[Term]) -> int:
@@ -311,8 +296,7 @@ def split_validation(n: int, fraction: float, targets: Sequence[Array], terms: S
 
     Warns if the split leaves a class without rows on one side: sorted data are split badly this way.
     """
-    if isinstance(fraction, bool) or not isinstance(fraction, (int, float)) or not 0 < fraction < 1:
-        raise ValueError(f"validation_split must be a number between 0 and 1, received {fraction!r}.")
+    fraction = checks.number("validation_split", fraction, above=0, below=1)
     split = int(np.floor(n * (1.0 - fraction)))
     if split == 0 or split == n:
         raise ValueError(

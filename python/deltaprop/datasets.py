@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from . import checks
+
 if TYPE_CHECKING:  # pathlib alone is a quarter of the time that `import deltaprop` may take
     from pathlib import Path
     from typing import TypeAlias
@@ -136,8 +138,8 @@ class boston_housing:  # noqa: N801 - a namespace, spelled like Keras's module
         >>> x.shape, x_test.shape, y[0]  # doctest: +SKIP
         ((404, 13), (102, 13), 15.2)
         """
-        if not 0 <= test_split < 1:
-            raise ValueError(f"test_split must be in [0, 1), as in 0.2; received {test_split!r}")
+        test_split = checks.number("test_split", test_split, least=0, below=1)
+        seed = checks.seed(seed)
         table = _parse_table(*_content("boston_housing", "housing.csv", path))
         order = np.arange(len(table))
         np.random.RandomState(seed).shuffle(order)  # the old generator: Keras's rows, bit for bit

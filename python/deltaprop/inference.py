@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import runtime
+from . import checks, runtime
 from .callbacks import CallbackList
-from .data import array_of, check_ids, inputs_of, positive
+from .data import array_of, check_ids, inputs_of
 from .graph import Tensor
 from .objective import per_entry
 from .progress import Progress
@@ -35,7 +35,7 @@ def build_for(model: Model, x: Any) -> Any:
 def predict(model: Model, x: Any, batch_size: int | None, verbose: int | str, callbacks: Any) -> Any:
     """Return outputs; see `Trainer.predict`."""
     if batch_size is not None:
-        positive("batch_size", batch_size)
+        checks.whole("batch_size", batch_size, least=1)
     x = build_for(model, x)
     inputs = inputs_of(x, model.input_names, [t.row_shape for t in model.inputs], "x")
     check_ids(inputs, model.require_graph(), "x")

@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-import numpy as np
 import numpy.typing as npt
 
+from . import checks
 from .graph import Graph, Tensor
 from .layers import InputLayer, Layer, assign_all
 from .summary import render_summary
@@ -87,11 +87,9 @@ class Model(Trainer):
         super().__init__()
         if dtype not in ("float32", "float64"):
             raise ValueError(f"dtype must be 'float32' or 'float64', received {dtype!r}.")
-        if seed is not None and (not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32):
-            raise ValueError(f"seed must be an integer from 0 to 2**32 - 1, received {seed!r}.")
-        self.name = name
+        self.name = checks.name("a model", name)
         self.dtype = dtype
-        self.seed = draw_seed() if seed is None else int(seed)
+        self.seed = draw_seed() if seed is None else checks.seed(seed)
 
     # ---- structure
 
@@ -165,6 +163,7 @@ class Model(Trainer):
         if (name is None) == (index is None):
             raise ValueError("give a name or an index.")
         if index is not None:
+            index = checks.whole("index", index)
             if not -len(self.layers) <= index < len(self.layers):
                 raise ValueError(f"index {index} is out of range: there are {len(self.layers)} layers.")
             return self.layers[index]

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import losses, metrics
+from . import checks, losses, metrics
 from .layers import Shape
 from .utils import unique_name
 
@@ -168,9 +168,11 @@ def terms_of(
         raise ValueError("loss is missing; for example loss='mse' or loss='categorical_crossentropy'.")
     factors = [1.0 if w is None else w for w in per_entry(loss_weights, names, "loss_weights")]
     for factor in factors:
-        if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not 0 <= factor < float("inf"):
-            hint = "; metrics are given by name: metrics=[...]" if isinstance(factor, (str, list, tuple)) else ""
-            raise ValueError(f"loss_weights must be numbers of at least 0, received {factor!r}{hint}.")
+        if isinstance(factor, (str, list, tuple)):
+            raise ValueError(
+                f"loss_weights must be numbers, received {factor!r}; metrics are given by name: metrics=[...]."
+            )
+        checks.number("each of loss_weights", factor, least=0)
     plain = _metrics_per_output(given_metrics, names, "metrics")
     weighted = _metrics_per_output(weighted_metrics, names, "weighted_metrics")
     terms = [

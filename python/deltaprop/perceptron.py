@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator
-from numbers import Real
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from . import _core
+from . import _core, checks
 from .data import array_of, check_finite, check_length, check_not_empty, rows_of
 from .training import TrainingDiverged
 from .utils import draw_seed
@@ -40,9 +39,7 @@ class Neuron:
                 raise ValueError(f"weights must have shape (n_features,), received {given.shape}.")
             check_finite(given, "weights")
             self.weights = given.astype(np.float64)
-        if not isinstance(bias, Real) or not math.isfinite(bias):
-            raise ValueError(f"bias must be a finite number, received {bias!r}.")
-        self.bias: float = float(bias)
+        self.bias = checks.number("bias", bias)
         self.labels: tuple[int, int] = (0, 1)  # what predict returns; those of the last fit
         self.errors_per_epoch: list[int] = []
         self.converged: bool = False
@@ -67,12 +64,8 @@ class Neuron:
         check_not_empty(labels, "y")
         return float(np.mean(predicted == labels.reshape(len(predicted))))
 
-    def _begin(self, x: Any, y: Any, epochs: int, learning_rate: float) -> tuple[Array, Array]:
-        """Check what `fit` got; return the rows with a 1 in front, for the bias, and whether each is to fire."""
-        if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
-            raise ValueError(f"epochs must be a positive integer, received {epochs!r}.")
-        if not isinstance(learning_rate, Real) or not 0 < learning_rate < math.inf:
-            raise ValueError(f"learning_rate must be a positive number, received {learning_rate!r}.")
+    def _begin(self, x: Any, y: Any) -> tuple[Array, Array]:
+        """Check data; return the rows with a 1 in front, for the bias, and whether each is to fire."""
         rows = array_of(x, "x")
         if rows.ndim != 2:
             raise ValueError(f"x must have shape (n_samples, n_features), received {rows.shape}.")
@@ -87,7 +80,7 @@ class Neuron:
         there = np.unique(given)
         labels = next((two for two in ((0, 1), (-1, 1)) if np.isin(there, two).all()), None)
         if labels is None:
-            raise ValueError(f"y must hold labels 0 and 1, or -1 and 1; received {there[:5].tolist()}.")
+            raise ValueError(f"y must hold labels 0 and 1, or -1 and 1, received {there[:5].tolist()}.")
         self.labels = labels
         self.errors_per_epoch = []
         self.converged = False
@@ -190,7 +183,10 @@ class Perceptron(Neuron):
         UserWarning
             If the classes are not separated in the end.
         """
-        rows, fires = self._begin(x, y, epochs, learning_rate)
+        epochs = checks.whole("epochs", epochs, least=1)
+        learning_rate = checks.number("learning_rate", learning_rate, above=0)
+        seed = None if seed is None else checks.seed(seed)
+        rows, fires = self._begin(x, y)
         self.separable = None
         w, before = self._joined, set[bytes]()
         for order in self._orders(len(rows), epochs, shuffle, seed):
@@ -288,11 +284,11 @@ class Adaline(Neuron):
         TrainingDiverged
             If the learning rate is too large; the weights are those of the start of that epoch.
         """
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f"batch_size must be a positive integer, received {batch_size!r}.")
-        if not isinstance(tolerance, Real) or not tolerance >= 0:
-            raise ValueError(f"tolerance must be a number of at least 0, received {tolerance!r}.")
-        rows, fires = self._begin(x, y, epochs, learning_rate)
+        epochs, batch_size = checks.whole("epochs", epochs, least=1), checks.whole("batch_size", batch_size, least=1)
+        learning_rate = checks.number("learning_rate", learning_rate, above=0)
+        seed = None if seed is None else checks.seed(seed)
+        tolerance = checks.number("tolerance", tolerance, least=0)
+        rows, fires = self._begin(x, y)
         targets = np.where(fires, 1.0, -1.0)
         self.loss_per_epoch = []
         for epoch, order in enumerate(self._orders(len(rows), epochs, shuffle, seed)):

@@ -83,7 +83,7 @@ class Progress:
     def __init__(self, verbose: str | int, epochs: int | None, samples: int, *,
                  label: str = "Epoch", file: TextIO | None = None) -> None:
         if verbose not in ("auto", 0, 1, 2):
-            raise ValueError(f"verbose must be 'auto', 0, 1 or 2; received {verbose!r}")
+            raise ValueError(f"verbose must be 'auto', 0, 1 or 2, received {verbose!r}.")
         self._file: TextIO | None = sys.stdout if file is None else file
         # There is no stdout under pythonw.
         self.verbose = 0 if self._file is None else 1 if verbose == "auto" else int(verbose)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from . import checks
 from .utils import choose
 from .variable import Variable
 
@@ -16,13 +17,6 @@ __all__ = [
     "L1", "L1L2", "L2", "GroupDecay", "SparseKL", "TangentPropagation", "get", "get_activity", "get_of_model",
     "l1", "l1_l2", "l2",
 ]  # fmt: skip
-
-
-def _factor(name: str, value: Any) -> float:
-    """Return a penalty's factor, or raise."""
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < float("inf"):
-        raise ValueError(f"{name} must be a finite number of at least 0, received {value!r}.")
-    return float(value)
 
 
 class L1L2:
@@ -46,8 +40,8 @@ class L1L2:
     __slots__ = ("l1", "l2")
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
-        self.l1 = _factor("l1", l1)
-        self.l2 = _factor("l2", l2)
+        self.l1 = checks.number("l1", l1, least=0)
+        self.l2 = checks.number("l2", l2, least=0)
 
     def get_config(self) -> dict[str, float]:
         """Return both factors."""
@@ -107,10 +101,8 @@ class SparseKL:
     __slots__ = ("beta", "rho")
 
     def __init__(self, rho: float = 0.05, beta: float = 1.0) -> None:
-        if not isinstance(rho, (int, float)) or not 0 < rho < 1:
-            raise ValueError(f"rho must be a number between 0 and 1, received {rho!r}.")
-        self.rho = float(rho)
-        self.beta = _factor("beta", beta)
+        self.rho = checks.number("rho", rho, above=0, below=1)
+        self.beta = checks.number("beta", beta, least=0)
 
     def get_config(self) -> dict[str, float]:
         """Return rho and beta."""
@@ -177,9 +169,9 @@ class GroupDecay(ModelRegularizer):
         if isinstance(alphas, Mapping):
             if not all(isinstance(name, str) for name in alphas):
                 raise ValueError(f"the groups of alphas must be named by strings, received {alphas!r}.")
-            self.alphas = {name: _factor(f"alphas[{name!r}]", alpha) for name, alpha in alphas.items()}
-        elif isinstance(alphas, Sequence) and not isinstance(alphas, str):
-            self.alphas = [_factor(f"alphas[{i}]", alpha) for i, alpha in enumerate(alphas)]
+            self.alphas = {name: checks.number(f"alphas[{name!r}]", alpha, least=0) for name, alpha in alphas.items()}
+        elif isinstance(alphas, (Sequence, np.ndarray)) and not isinstance(alphas, str):
+            self.alphas = checks.numbers("alphas", alphas, least=0)
         else:
             raise ValueError(
                 f"alphas must be a dict such as {{'dense': 1e-3}} or a list of one number per layer, "
@@ -269,12 +261,8 @@ class TangentPropagation(ModelRegularizer):
     __slots__ = ("n_tangents", "tangents", "weight")
 
     def __init__(self, tangents: Any = None, weight: float = 1.0, n_tangents: int | None = None) -> None:
-        self.weight = _factor("weight", weight)
-        if n_tangents is not None and (
-            isinstance(n_tangents, bool) or not isinstance(n_tangents, int) or n_tangents < 1
-        ):
-            raise ValueError(f"n_tangents must be a positive integer, received {n_tangents!r}.")
-        self.n_tangents = n_tangents
+        self.weight = checks.number("weight", weight, least=0)
+        self.n_tangents = None if n_tangents is None else checks.whole("n_tangents", n_tangents, least=1)
         self.tangents = tangents if tangents is None or callable(tangents) else np.asarray(tangents)
 
     def count(self, input_shape: tuple[int, ...]) -> int:

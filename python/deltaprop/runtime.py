@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from . import _core
+from . import _core, checks
 
 if TYPE_CHECKING:
     from .plan import Plan
@@ -74,9 +74,7 @@ def set_num_threads(n: int | None) -> None:
     if n is None:
         _threads = _default_threads()
         return
-    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-        raise ValueError(f"the number of threads must be an integer of at least 1, received {n!r}.")
-    _threads = n
+    _threads = checks.whole("the number of threads", n, least=1)
 
 
 def get_num_threads() -> int:

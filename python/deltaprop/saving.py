@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import losses, metrics, optimizers, regularizers
+from . import checks, losses, metrics, optimizers, regularizers
 from .autoencoder import Autoencoder
 from .container import pack, reason, unpack, write
 from .graph import Graph
-from .layers import InputLayer, Layer, Shape, assign_all, checked_shape, layers_from_config
+from .layers import InputLayer, Layer, Shape, assign_all, layers_from_config
 from .model import Model, trainables
 from .objective import Term
 from .sequential import Sequential
@@ -320,7 +320,7 @@ def _check_fit(config: Mapping[str, Any], weights: Mapping[str, Array]) -> list[
         layers = layers_from_config(config["layers"])
         row = (layers[0].declared_shape if layers else None) or config["input_shape"]
         if row is not None:
-            source = InputLayer(checked_shape(row, "input_shape")).tensor()
+            source = InputLayer(checks.shape("input_shape", row)).tensor()
             graph = Graph.chain(source, [layer for layer in layers if not isinstance(layer, InputLayer)])
     expected: list[tuple[str, str, Shape]] = []
     if graph is not None:
@@ -350,6 +350,4 @@ def _compile_arguments(compiled: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _count(value: Any) -> int:
-    if not isinstance(value, int) or not 0 <= value < 2**63:
-        raise ValueError(f"a counter must be an integer of at least 0, received {value!r}.")
-    return value
+    return checks.whole("a counter", value, least=0, below=2**63)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from . import checks
 from .graph import Graph, Tensor
-from .layers import InputLayer, Layer, checked_shape
+from .layers import InputLayer, Layer
 from .model import Model, name_layers, trainables
 
 __all__ = ["Sequential"]
@@ -135,7 +136,7 @@ class Sequential(Model):
             raise ValueError("the shape of the input is not known; pass input_shape, or start with dp.Input.")
         if isinstance(input_shape, (tuple, list)) and input_shape and input_shape[0] is None:
             input_shape = tuple(input_shape[1:])
-        self._start(checked_shape(input_shape, "input_shape"), self._entries)
+        self._start(checks.shape("input_shape", input_shape), self._entries)
 
     def require_graph(self) -> Graph:
         """Return the graph of built layers, or raise a ValueError that says how the model gets one."""

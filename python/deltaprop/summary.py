@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from . import checks
+
 if TYPE_CHECKING:
     from .layers import Layer
     from .model import Model
@@ -22,7 +24,9 @@ def render_summary(model: Model, line_length: int | None, show: Callable[[str], 
         if tensor.layer in sources:
             sources[tensor.layer] += [str(t.layer.name) for t in tensor.inputs]
     in_a_row = all(len(tensor.inputs) < 2 for tensor in graph.tensors) and len(graph.outputs) == 1
-    width = line_length or (65 if in_a_row else 98)
+    width = 65 if in_a_row else 98
+    if line_length is not None:
+        width = checks.whole("line_length", line_length, least=20)
     table = width if in_a_row else int(width * 0.66)
     first, second = int(table * 0.45), int(table * 0.78)
 

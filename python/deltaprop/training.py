@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from . import _core, runtime
+from . import _core, checks, runtime
 from .callbacks import CallbackList, Logs
 from .data import (
     check_finite,
@@ -17,7 +17,6 @@ from .data import (
     entry_names,
     fold_weights,
     inputs_of,
-    positive,
     split_validation,
     targets_of,
 )  # fmt: skip
@@ -222,13 +221,14 @@ def fit(
     from .history import History
 
     _require_compiled(model, "fit")
-    batch = positive("batch_size", 32 if batch_size is None else batch_size)
-    epochs, initial_epoch = positive("epochs", epochs), positive("initial_epoch", initial_epoch, 0)
-    validation_freq = positive("validation_freq", validation_freq)
+    batch = checks.whole("batch_size", 32 if batch_size is None else batch_size, least=1)
+    epochs = checks.whole("epochs", epochs, least=1)
+    initial_epoch = checks.whole("initial_epoch", initial_epoch, least=0)
+    validation_freq = checks.whole("validation_freq", validation_freq, least=1)
     if validation_batch_size is not None:
-        positive("validation_batch_size", validation_batch_size)
+        checks.whole("validation_batch_size", validation_batch_size, least=1)
     if restarts is not None:
-        positive("restarts", restarts)
+        restarts = checks.whole("restarts", restarts, least=1)
     watchers = CallbackList(callbacks, add_history=True, model=model)
     with model.gate:
         x = build_for(model, x)
@@ -349,7 +349,7 @@ def evaluate(
     """Return loss and metrics; see `Trainer.evaluate`."""
     _require_compiled(model, "evaluate")
     if batch_size is not None:
-        positive("batch_size", batch_size)
+        checks.whole("batch_size", batch_size, least=1)
     watchers = CallbackList(callbacks, model=model)
     with model.gate:
         rows = _Rows(model, _checked(model, build_for(model, x), y, sample_weight))

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from . import checks
+
 __all__ = ["set_random_seed", "to_categorical"]
 
 Value = TypeVar("Value")
@@ -58,13 +60,11 @@ def set_random_seed(seed: int) -> None:
     >>> import deltaprop as dp
     >>> dp.utils.set_random_seed(7)
     """
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
-        raise ValueError(f"seed must be an integer from 0 to 2**32 - 1, received {seed!r}.")
     import random
 
-    random.seed(int(seed))
-    np.random.seed(int(seed))
-    _Seeds.seed = int(seed)
+    _Seeds.seed = checks.seed(seed)
+    random.seed(_Seeds.seed)
+    np.random.seed(_Seeds.seed)
     _Seeds.drawn = 0
 
 
@@ -108,6 +108,8 @@ def to_categorical(x: npt.ArrayLike, num_classes: int | None = None) -> npt.NDAr
            [0., 0., 1.]])
     """
     given: npt.NDArray[Any] = np.asarray(x)
+    if num_classes is not None:
+        num_classes = checks.whole("num_classes", num_classes, least=1)
     if given.dtype.kind not in "iub" and not (
         given.dtype.kind == "f" and bool(np.all(given == np.floor(given)))
     ):

@@ -240,8 +240,8 @@ def _flatten(item: Any) -> Iterator[Callback]:
             yield from _flatten(part)
     else:
         hint = f"; pass an instance, {item.__name__}(...)" if isinstance(item, type) else ""
-        raise ValueError("callbacks must be instances of deltaprop.callbacks.Callback; "
-                         f"received {item!r}{hint}")
+        raise ValueError("callbacks must be instances of deltaprop.callbacks.Callback, "
+                         f"received {item!r}{hint}.")
 
 
 class TerminateOnNaN(Callback):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import os
 import warnings
 from collections import defaultdict
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
+from .. import checks
 from ..progress import message
 from .base import _BATCH_HOOKS, Callback, Logs, _own_hooks
 
@@ -29,28 +28,15 @@ def direction(metric: str) -> str | None:
     return "max" if any(part in name for part in _HIGHER_IS_BETTER) else None
 
 
-def _whole(name: str, value: Any, low: int = 0) -> int:
-    number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
-    if not number.is_integer() or number < low:
-        raise ValueError(f"{name} must be a whole number of at least {low}; received {value!r}")
-    return int(number)
-
-
-def _finite(name: str, value: Any) -> float:
-    if not isinstance(value, Real) or not math.isfinite(value):
-        raise ValueError(f"{name} must be a finite number; received {value!r}")
-    return float(value)
-
-
 class _MonitorCallback(Callback):
     """What `EarlyStopping`, `ModelCheckpoint` and `ReduceLROnPlateau` share: "is this better?"."""
 
     def __init__(self, monitor: str, mode: str, min_delta: float = 0.0) -> None:
         if mode not in ("auto", "min", "max"):
-            raise ValueError(f"mode must be 'auto', 'min' or 'max'; received {mode!r}")
+            raise ValueError(f"mode must be 'auto', 'min' or 'max', received {mode!r}.")
         self.monitor = monitor
         self.mode = mode
-        self.min_delta = abs(_finite("min_delta", min_delta))
+        self.min_delta = abs(checks.number("min_delta", min_delta))
         self.best: float | None = None
         self._warned = False
 
@@ -61,7 +47,7 @@ class _MonitorCallback(Callback):
             if mode is None:
                 raise ValueError(
                     f"{type(self).__name__} cannot tell from the name whether {self.monitor!r} "
-                    "should rise or fall; received mode='auto', pass mode='max' or mode='min'")
+                    "should rise or fall; received mode='auto', pass mode='max' or mode='min'.")
             self.mode = mode
 
     def _improves(self, value: float, reference: float | None) -> bool:
@@ -147,11 +133,11 @@ class EarlyStopping(_MonitorCallback):
                  restore_best_weights: bool = False, start_from_epoch: int = 0) -> None:
         super().__init__(monitor, mode, min_delta)
         self._resolve_mode()
-        self.patience = _whole("patience", patience)
+        self.patience = checks.whole("patience", patience, least=0)
         self.verbose = verbose
-        self.baseline = None if baseline is None else _finite("baseline", baseline)
+        self.baseline = None if baseline is None else checks.number("baseline", baseline)
         self.restore_best_weights = restore_best_weights
-        self.start_from_epoch = _whole("start_from_epoch", start_from_epoch)
+        self.start_from_epoch = checks.whole("start_from_epoch", start_from_epoch, least=0)
         self._reset()
 
     def _reset(self) -> None:
@@ -250,16 +236,16 @@ class ModelCheckpoint(_MonitorCallback):
             self.filepath.format_map(defaultdict(float, epoch=1, batch=1))
         except ValueError as error:
             raise ValueError("filepath must be a path with fields such as {epoch:02d} or "
-                             f"{{val_loss:.2f}}; received {self.filepath!r} ({error})") from None
+                             f"{{val_loss:.2f}}, received {self.filepath!r} ({error}).") from None
         self.verbose = verbose
         self.save_best_only = save_best_only
         self.save_weights_only = save_weights_only
         self.save_freq = save_freq
         self._every = 0  # batches; 0 saves by epochs
         if save_freq != "epoch":
-            self._every = _whole("save_freq, unless it is 'epoch',", save_freq, 1)
+            self._every = checks.whole("save_freq, unless it is 'epoch',", save_freq, least=1)
         if initial_value_threshold is not None:
-            self.best = _finite("initial_value_threshold", initial_value_threshold)
+            self.best = checks.number("initial_value_threshold", initial_value_threshold)
         self._epoch = 0
         self._batches = 0  # since the last save, across epochs
 
@@ -290,7 +276,7 @@ class ModelCheckpoint(_MonitorCallback):
         except KeyError as error:
             raise ValueError(
                 f"filepath {self.filepath!r} needs {error}, which is not available; "
-                f"available are: {', '.join(['epoch', *fields, *logs])}") from None
+                f"available are: {', '.join(['epoch', *fields, *logs])}.") from None
         before = self.best
         if self.save_best_only:
             value = self._monitored(logs, "saves every time")
@@ -301,7 +287,7 @@ class ModelCheckpoint(_MonitorCallback):
                 self.best = value
                 self._tell(epoch, f"{self.monitor} improved from {before} to {value:.5g}")
         if os.path.isdir(path):
-            raise IsADirectoryError(f"filepath must name a file; received the folder {path!r}")
+            raise IsADirectoryError(f"filepath must name a file, received the folder {path!r}.")
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         (self.model.save_weights if self.save_weights_only else self.model.save)(path)
         self._tell(epoch, f"saved {path}")

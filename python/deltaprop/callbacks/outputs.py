@@ -38,7 +38,7 @@ class CSVLogger(Callback):
     def __init__(self, filename: str | os.PathLike[str], separator: str = ",",
                  append: bool = False) -> None:
         if not isinstance(separator, str) or len(separator) != 1:
-            raise ValueError(f"separator must be one character; received {separator!r}")
+            raise ValueError(f"separator must be one character, received {separator!r}.")
         self.filename = os.fspath(filename)
         self.sep = separator
         self.append = append
@@ -58,7 +58,7 @@ class CSVLogger(Callback):
             if header and header[0] != "epoch":
                 raise ValueError(
                     f"append=True needs a file whose first column is 'epoch', but {self.filename!r}"
-                    f" begins with {header[0]!r}; choose another filename or append=False")
+                    f" begins with {header[0]!r}; choose another filename or append=False.")
             self.keys = header[1:] if header else None
         return open(self.filename, "a" if self.append else "w", newline="", encoding="utf-8")
 
@@ -123,9 +123,9 @@ class LambdaCallback(Callback):
                       on_train_batch_end=on_train_batch_end)
         for name, function in kwargs.items():
             if name not in _HOOKS:
-                raise ValueError(f"a hook must be one of {', '.join(_HOOKS)}; received {name!r}")
+                raise ValueError(f"a hook must be one of {', '.join(_HOOKS)}, received {name!r}.")
             if function is None:
                 continue
             if not callable(function):
-                raise ValueError(f"{name} must be a function; received {function!r}")
+                raise ValueError(f"{name} must be a function, received {function!r}.")
             setattr(self, name, function)

@@ -6,9 +6,10 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from .. import checks
 from ..progress import message
 from .base import Callback, Logs
-from .monitors import _finite, _MonitorCallback, _whole
+from .monitors import _MonitorCallback
 
 
 def _settable_rate(callback: Callback) -> float:
@@ -18,7 +19,7 @@ def _settable_rate(callback: Callback) -> float:
         raise ValueError(
             f"{type(callback).__name__} sets the learning rate, but the optimizer was given the "
             f"schedule {rate!r}, which sets it at every step; compile with a number as "
-            "learning_rate, or leave this callback out")
+            "learning_rate, or leave this callback out.")
     return float(rate)
 
 
@@ -60,13 +61,11 @@ class ReduceLROnPlateau(_MonitorCallback):
                  cooldown: int = 0, min_lr: float = 0.0) -> None:
         super().__init__(monitor, mode, min_delta)
         self._resolve_mode()
-        self.factor = _finite("factor", factor)
-        if not 0 <= self.factor < 1:
-            raise ValueError(f"factor must be at least 0 and below 1; received {factor!r}")
-        self.patience = _whole("patience", patience)
+        self.factor = checks.number("factor", factor, least=0, below=1)
+        self.patience = checks.whole("patience", patience, least=0)
         self.verbose = verbose
-        self.cooldown = _whole("cooldown", cooldown)
-        self.min_lr = _finite("min_lr", min_lr)
+        self.cooldown = checks.whole("cooldown", cooldown, least=0)
+        self.min_lr = checks.number("min_lr", min_lr, least=0)
         self.cooldown_counter = 0
         self.wait = 0
 
@@ -132,8 +131,8 @@ class LearningRateScheduler(Callback):
         self.verbose = verbose
         self._takes_rate = _accepts(schedule, 2)
         if not self._takes_rate and not _accepts(schedule, 1):
-            raise ValueError("schedule must be a function of (epoch, rate) or of (epoch); "
-                             f"received {schedule!r}")
+            raise ValueError("schedule must be a function of (epoch, rate) or of (epoch), "
+                             f"received {schedule!r}.")
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Check that the learning rate can be set."""
@@ -143,9 +142,8 @@ class LearningRateScheduler(Callback):
         """Ask ``schedule`` for the rate of this epoch."""
         rate = _settable_rate(self)
         rate = self.schedule(epoch, rate) if self._takes_rate else self.schedule(epoch)
-        if _finite("the learning rate that schedule returns", rate) < 0:
-            raise ValueError(f"schedule must return a rate of at least 0; received {rate!r}")
-        self.model.optimizer.learning_rate = float(rate)
+        rate = checks.number("the learning rate that schedule returns", rate, least=0)
+        self.model.optimizer.learning_rate = rate
         if self.verbose > 0:
             message(f"Epoch {epoch + 1}: LearningRateScheduler setting learning rate to {rate:g}")
 

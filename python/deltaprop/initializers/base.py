@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import _core
+from .. import _core, checks
 
 __all__ = ["TRUNCATED_DEVIATION", "Initializer", "normal", "truncated_normal", "uniform"]
 
@@ -22,7 +22,7 @@ class Initializer:
     __slots__ = ("seed",)
 
     def __init__(self, seed: int | None = None) -> None:
-        self.seed = seed
+        self.seed = None if seed is None else checks.seed(seed)
 
     def __call__(
         self, shape: tuple[int, ...], dtype: str = "float32", *, seed: int = 0, stream: int = 0

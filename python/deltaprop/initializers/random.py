@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .. import checks
 from ..utils import choose
 from .base import TRUNCATED_DEVIATION, Initializer, normal, truncated_normal, uniform
 
@@ -29,8 +30,8 @@ class RandomUniform(Initializer):
 
     def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None) -> None:
         super().__init__(seed)
-        self.minval = minval
-        self.maxval = maxval
+        self.minval = checks.number("minval", minval)
+        self.maxval = checks.number("maxval", maxval, least=self.minval)
 
     def sample(self, shape: tuple[int, ...], seed: int, stream: int) -> npt.NDArray[np.float64]:
         """Return uniform values."""
@@ -45,8 +46,8 @@ class RandomNormal(Initializer):
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
         super().__init__(seed)
-        self.mean = mean
-        self.stddev = stddev
+        self.mean = checks.number("mean", mean)
+        self.stddev = checks.number("stddev", stddev, least=0)
 
     def sample(self, shape: tuple[int, ...], seed: int, stream: int) -> npt.NDArray[np.float64]:
         """Return Gaussian values."""
@@ -63,8 +64,8 @@ class TruncatedNormal(Initializer):
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
         super().__init__(seed)
-        self.mean = mean
-        self.stddev = stddev
+        self.mean = checks.number("mean", mean)
+        self.stddev = checks.number("stddev", stddev, least=0)
 
     def sample(self, shape: tuple[int, ...], seed: int, stream: int) -> npt.NDArray[np.float64]:
         """Return truncated Gaussian values."""
@@ -101,10 +102,8 @@ class VarianceScaling(Initializer):
         seed: int | None = None,
     ) -> None:
         super().__init__(seed)
-        if not scale > 0:
-            raise ValueError(f"scale must be positive, received {scale!r}.")
         distributions = {name: name for name in ("truncated_normal", "untruncated_normal", "uniform")}
-        self.scale = scale
+        self.scale = checks.number("scale", scale, above=0)
         self.mode = choose("mode", mode, {name: name for name in ("fan_in", "fan_out", "fan_avg")})
         self.distribution = choose("distribution", distribution, {**distributions, "normal": "truncated_normal"})
 

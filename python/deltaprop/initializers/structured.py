@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .. import checks
 from .base import Initializer, normal, uniform
 
 __all__ = ["Constant", "Identity", "NguyenWidrow", "Ones", "Orthogonal", "Zeros"]
@@ -20,22 +21,21 @@ class Constant(Initializer):
 
     def __init__(self, value: npt.ArrayLike = 0.0) -> None:
         super().__init__()
-        self.value = value
+        self.value = checks.array("value", value)
 
     def sample(self, shape: tuple[int, ...], seed: int, stream: int) -> npt.NDArray[np.float64]:
         """Return the value, broadcast to the shape."""
-        value = np.asarray(self.value, dtype=np.float64)
         try:
-            return np.broadcast_to(value, shape).copy()
+            return np.broadcast_to(self.value, shape).copy()
         except ValueError:
             raise ValueError(
-                f"the constant initial value has shape {value.shape}, which does not fit the "
+                f"the constant initial value has shape {self.value.shape}, which does not fit the "
                 f"variable's shape {shape}."
             ) from None
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        return {"value": np.asarray(self.value).tolist()}
+        return {"value": self.value.tolist()}
 
 
 class Zeros(Constant):
@@ -93,7 +93,7 @@ class Orthogonal(Initializer):
 
     def __init__(self, gain: float = 1.0, seed: int | None = None) -> None:
         super().__init__(seed)
-        self.gain = gain
+        self.gain = checks.number("gain", gain)
 
     def sample(self, shape: tuple[int, ...], seed: int, stream: int) -> npt.NDArray[np.float64]:
         """Return a matrix with orthogonal rows or columns, whichever are fewer."""
@@ -111,7 +111,7 @@ class Identity(Initializer):
 
     def __init__(self, gain: float = 1.0) -> None:
         super().__init__()
-        self.gain = gain
+        self.gain = checks.number("gain", gain)
 
     def sample(self, shape: tuple[int, ...], seed: int, stream: int) -> npt.NDArray[np.float64]:
         """Return the matrix."""
@@ -151,7 +151,7 @@ class NguyenWidrow(Initializer):
 
     def __init__(self, n_in: int | None = None, seed: int | None = None) -> None:
         super().__init__(seed)
-        self.n_in = n_in
+        self.n_in = None if n_in is None else checks.whole("n_in", n_in, least=1)
 
     def sample(self, shape: tuple[int, ...], seed: int, stream: int) -> npt.NDArray[np.float64]:
         """Return a kernel, or biases for a vector's shape."""

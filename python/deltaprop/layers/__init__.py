@@ -5,7 +5,7 @@ from typing import Any
 
 from ..utils import choose
 from .activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
-from .base import Input, InputLayer, Layer, Shape, assign_all, checked_shape
+from .base import Input, InputLayer, Layer, Shape, assign_all
 from .core import ActivityRegularization, Dense, Flatten
 from .embedding import Embedding
 from .merge import Add, Average, Concatenate, Multiply, Subtract
@@ -45,7 +45,6 @@ __all__ = [
     "Softmax",
     "Subtract",
     "assign_all",
-    "checked_shape",
     "get_layer_class",
     "layers_from_config",
 ]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import activations, initializers
+from .. import activations, checks, initializers
 from ..activations import Activation as ActivationFunction
 from ..initializers import Initializer
 from ..variable import Variable
-from .base import Layer, Shape
+from .base import Layer, Shape, units_axis
 
 __all__ = ["ELU", "Activation", "LeakyReLU", "PReLU", "ReLU", "Softmax"]
 
@@ -68,8 +68,8 @@ class LeakyReLU(Activation):
     base_name = "leaky_re_lu"
 
     def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
-        super().__init__(_leaky(negative_slope), **kwargs)
-        self.negative_slope = negative_slope
+        self.negative_slope = checks.number("negative_slope", negative_slope, least=0)
+        super().__init__(_leaky(self.negative_slope), **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""
@@ -109,14 +109,14 @@ class ReLU(Activation):
             raise ValueError(
                 f"threshold must be 0, received {threshold!r}; the biases before the layer do the same."
             )
-        if max_value is not None and negative_slope:
+        self.negative_slope = checks.number("negative_slope", negative_slope, least=0)
+        self.max_value = None if max_value is None else checks.number("max_value", max_value, above=0)
+        if self.max_value is not None and self.negative_slope:
             raise ValueError(
                 f"give max_value or negative_slope, not both; received {max_value!r} and {negative_slope!r}."
             )
-        bounded = None if max_value is None else activations.relu6.with_alpha(max_value)
-        super().__init__(bounded or _leaky(negative_slope), **kwargs)
-        self.max_value = max_value
-        self.negative_slope = negative_slope
+        bounded = None if self.max_value is None else activations.relu6.with_alpha(self.max_value)
+        super().__init__(bounded or _leaky(self.negative_slope), **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""
@@ -138,7 +138,7 @@ class ELU(Activation):
     base_name = "elu"
 
     def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
-        super().__init__(activations.elu.with_alpha(alpha), **kwargs)
+        super().__init__(activations.elu.with_alpha(checks.number("alpha", alpha, above=0)), **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""
@@ -180,9 +180,9 @@ class PReLU(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        axes = (shared_axes,) if isinstance(shared_axes, int) else shared_axes
-        if axes is not None and (not isinstance(axes, (list, tuple)) or set(axes) - {1, -1}):
-            raise ValueError(f"shared_axes must be None or [1], the units of a row; received {shared_axes!r}.")
+        axes = () if shared_axes is None else checks.axes("shared_axes", shared_axes)
+        if set(axes) - {1, -1}:
+            raise ValueError(f"shared_axes must be None or [1], the units of a row, received {shared_axes!r}.")
         self.alpha_initializer = initializers.get(alpha_initializer)
         self.shared = bool(axes)
         self.alpha: Variable | None = None
@@ -230,8 +230,7 @@ class Softmax(Activation):
     base_name = "softmax"
 
     def __init__(self, axis: int = -1, **kwargs: Any) -> None:
-        if axis not in (-1, 1):
-            raise ValueError(f"axis must be -1, the row, received {axis!r}.")
+        units_axis(axis)
         super().__init__(activations.softmax, **kwargs)
 
     def get_config(self) -> dict[str, Any]:

@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from numbers import Real
 from typing import Any
 
-from .. import regularizers
+from .. import checks, regularizers
 from ..graph import Tensor
 from ..regularizers import L1L2, SparseKL
 from ..variable import Variable
 
-__all__ = ["Input", "InputLayer", "Layer", "Shape", "assign_all", "checked_shape"]
+__all__ = ["Input", "InputLayer", "Layer", "Shape", "assign_all", "units_axis"]
 
 Shape = tuple[int, ...]
-
-
-def checked_shape(shape: Any, what: str) -> Shape:
-    """Return a shape of one row as a tuple of positive integers, or raise a ValueError."""
-    given = (shape,) if isinstance(shape, int) else shape
-    valid = isinstance(given, (tuple, list)) and all(
-        isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in given
-    )
-    if not valid or not given:
-        raise ValueError(
-            f"{what} must be a tuple of positive integers without the batch axis, such as (784,); "
-            f"received {shape!r}."
-        )
-    return tuple(given)
 
 
 class Layer:
@@ -61,11 +45,9 @@ class Layer:
         input_dim: int | None = None,
         activity_regularizer: str | L1L2 | SparseKL | dict[str, Any] | None = None,
     ) -> None:
-        if name is not None and (not isinstance(name, str) or not name):
-            raise ValueError(f"a layer's name must be a non-empty string, received {name!r}.")
         if input_shape is not None and input_dim is not None:
             raise ValueError("give input_shape or input_dim, not both.")
-        self.name = name
+        self.name = None if name is None else checks.name("a layer", name)
         self.name_is_chosen = False  # by a model: then another model may choose again
         self.calls: list[Tensor] = []  # what it returned when it was called
         self.trainable = bool(trainable)
@@ -73,9 +55,9 @@ class Layer:
         self.activity_regularizer = regularizers.get_activity(activity_regularizer)
         self.declared_shape: Shape | None = None
         if input_dim is not None:
-            self.declared_shape = checked_shape(input_dim, "input_dim")
+            self.declared_shape = (checks.whole("input_dim", input_dim, least=1),)
         elif input_shape is not None:
-            self.declared_shape = checked_shape(input_shape, "input_shape")
+            self.declared_shape = checks.shape("input_shape", input_shape)
         self.input_shape: Shape | None = None
         self.output_shape: Shape | None = None
         self.variables: list[Variable] = []
@@ -156,9 +138,7 @@ class Layer:
 
     @learning_rate_multiplier.setter
     def learning_rate_multiplier(self, value: float) -> None:
-        if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < math.inf:
-            raise ValueError(f"learning_rate_multiplier must be a number of at least 0, received {value!r}.")
-        self._learning_rate_multiplier: float = float(value)
+        self._learning_rate_multiplier = checks.number("learning_rate_multiplier", value, least=0)
 
     @property
     def borrowed(self) -> list[Variable]:
@@ -258,13 +238,20 @@ def assign_all(variables: list[Variable], arrays: Any, what: str) -> None:
         variable.assign(array)
 
 
+def units_axis(axis: Any) -> int:
+    """Return the axis of the units, -1 or 1, or raise a ValueError: rows are vectors."""
+    if checks.whole("axis", axis) not in (-1, 1):
+        raise ValueError(f"axis must be -1, the units of a row, received {axis!r}.")
+    return int(axis)
+
+
 class InputLayer(Layer):
     """Where rows of a given shape enter a model."""
 
     base_name = "input_layer"
 
     def __init__(self, shape: Any, name: str | None = None) -> None:
-        super().__init__(name=name, input_shape=shape)
+        super().__init__(name=name, input_shape=checks.shape("shape", shape))
         self.input_shape = self.output_shape = self.declared_shape
 
     def tensor(self) -> Tensor:

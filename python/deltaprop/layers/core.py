@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .. import activations, constraints, initializers, regularizers
+from .. import activations, checks, constraints, initializers, regularizers
 from ..activations import Activation as ActivationFunction
 from ..constraints import Constraint
 from ..initializers import Initializer
@@ -67,9 +67,7 @@ class Dense(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        if isinstance(units, bool) or not isinstance(units, int) or units < 1:
-            raise ValueError(f"units must be a positive integer, received {units!r}.")
-        self.units = units
+        self.units = checks.whole("units", units, least=1)
         self.activation = activations.get(
             activation.activation if isinstance(activation, Activation) else activation
         )

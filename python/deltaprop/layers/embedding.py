@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import constraints, initializers, regularizers
+from .. import checks, constraints, initializers, regularizers
 from ..constraints import Constraint
 from ..graph import Graph
 from ..initializers import Initializer
@@ -72,13 +72,10 @@ class Embedding(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        for what, n in (("input_dim", input_dim), ("output_dim", output_dim)):
-            if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-                raise ValueError(f"{what} must be a positive integer, received {n!r}.")
         if mask_zero:
             raise ValueError("mask_zero=True is for sequences, which this library has not; pass False.")
-        self.input_dim = input_dim
-        self.output_dim = output_dim
+        self.input_dim = checks.whole("input_dim", input_dim, least=1)
+        self.output_dim = checks.whole("output_dim", output_dim, least=1)
         self.embeddings_initializer = initializers.get(embeddings_initializer)
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
         self.embeddings_constraint = constraints.get(embeddings_constraint)

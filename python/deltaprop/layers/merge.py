@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .base import Layer, Shape
+from .base import Layer, Shape, units_axis
 
 __all__ = ["Add", "Average", "Concatenate", "Multiply", "Subtract"]
 
@@ -99,9 +99,7 @@ class Concatenate(_Merge):
 
     def __init__(self, axis: int = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if axis not in (-1, 1):
-            raise ValueError(f"axis must be -1, the units of a row, received {axis!r}.")
-        self.axis = axis
+        self.axis = units_axis(axis)
 
     def compute_output_shape(self, input_shapes: tuple[Shape, ...]) -> Shape:
         """Return the sum of the widths."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
+from .. import checks
 from .base import Layer
 
 __all__ = ["AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise"]
@@ -15,10 +15,8 @@ class _Dropping(Layer):
 
     def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1:
-            raise ValueError(f"rate must be a number from 0 to below 1, received {rate!r}.")
-        self.rate = float(rate)
-        self.seed = seed
+        self.rate = checks.number("rate", rate, least=0, below=1)
+        self.seed = None if seed is None else checks.seed(seed)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""
@@ -99,11 +97,8 @@ class GaussianNoise(Layer):
 
     def __init__(self, stddev: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        valid = isinstance(stddev, (int, float)) and not isinstance(stddev, bool)
-        if not valid or not 0 <= stddev < math.inf:
-            raise ValueError(f"stddev must be a number of at least 0, received {stddev!r}.")
-        self.stddev = float(stddev)
-        self.seed = seed
+        self.stddev = checks.number("stddev", stddev, least=0)
+        self.seed = None if seed is None else checks.seed(seed)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""

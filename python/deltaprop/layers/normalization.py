@@ -8,25 +8,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import initializers, regularizers
+from .. import checks, initializers, regularizers
 from ..initializers import Initializer
 from ..regularizers import L1L2
 from ..variable import Variable
-from .base import Layer, Shape, assign_all
+from .base import Layer, Shape, assign_all, units_axis
 
 __all__ = ["BatchNormalization", "LayerNormalization", "Normalization", "RMSNormalization"]
 
 AnyInitializer = str | Initializer | dict[str, Any]
 AnyRegularizer = str | L1L2 | dict[str, Any] | None
-
-
-def _number(what: str, value: Any, least: float, most: float = math.inf) -> float:
-    """Return a number strictly above `least` and at most `most`."""
-    valid = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not valid or not least < value <= most or value == math.inf:
-        limit = f"above {least:g}" + (f" and at most {most:g}" if most < math.inf else "")
-        raise ValueError(f"{what} must be a number {limit}, received {value!r}.")
-    return float(value)
 
 
 class _Scaled(Layer):
@@ -38,10 +29,8 @@ class _Scaled(Layer):
         **kwargs: Any,
     ) -> None:  # fmt: skip
         super().__init__(**kwargs)
-        if axis not in (-1, 1) or isinstance(axis, bool):
-            raise ValueError(f"axis must be -1, the units: rows are vectors; received {axis!r}.")
-        self.axis = axis
-        self.epsilon = _number("epsilon", epsilon, 0)
+        self.axis = units_axis(axis)
+        self.epsilon = checks.number("epsilon", epsilon, above=0)
         self.center = bool(center)
         self.scale = bool(scale)
         self.beta_initializer = initializers.get(beta_initializer)
@@ -163,10 +152,7 @@ class BatchNormalization(_Scaled):
             axis, epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer,
             gamma_regularizer, **kwargs,
         )  # fmt: skip
-        valid = isinstance(momentum, (int, float, np.number)) and not isinstance(momentum, bool)
-        if not valid or not 0 <= momentum < 1:
-            raise ValueError(f"momentum must be a number from 0 to below 1, received {momentum!r}.")
-        self.momentum = float(momentum)
+        self.momentum = checks.number("momentum", momentum, least=0, below=1)
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
         self.moving_mean: Variable | None = None
@@ -323,14 +309,13 @@ class Normalization(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        axes = () if axis is None else tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
-        if not all(isinstance(a, int) and not isinstance(a, bool) and a != 0 for a in axes):
-            raise ValueError(f"axis must be an axis of a row, several or None, not the rows' 0; received {axis!r}.")
+        self.axis = () if axis is None else checks.axes("axis", axis)
+        if 0 in self.axis:
+            raise ValueError(f"axis must be an axis of a row, several or None, not the rows' 0, received {axis!r}.")
         if (mean is None) != (variance is None):
             raise ValueError("give both mean and variance, or neither and call adapt(data).")
-        self.axis = axes
         self.invert = bool(invert)
-        self.given = None if mean is None else (_statistic("mean", mean), _statistic("variance", variance))
+        self.given = None if mean is None else (checks.array("mean", mean), checks.array("variance", variance))
         if self.given is not None and (self.given[1] < 0).any():
             raise ValueError(f"variance must not be negative, received {variance!r}.")
         self.mean: Variable | None = None
@@ -409,10 +394,3 @@ class Normalization(Layer):
             "variance": variance,
             "invert": self.invert,
         }
-
-
-def _statistic(what: str, value: Any) -> npt.NDArray[np.float64]:
-    array = np.asarray(value, dtype=np.float64)
-    if not np.isfinite(array).all():
-        raise ValueError(f"{what} must be finite, received {value!r}.")
-    return array

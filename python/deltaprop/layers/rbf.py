@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import initializers
+from .. import checks, initializers
 from ..initializers import Initializer
 from ..variable import Variable
 from .base import Layer, Shape, assign_all
@@ -62,9 +62,7 @@ class RBF(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if isinstance(units, bool) or not isinstance(units, int) or units < 1:
-            raise ValueError(f"units must be a positive integer, received {units!r}.")
-        self.units = units
+        self.units = checks.whole("units", units, least=1)
         if centers_initializer is None:
             centers_initializer = initializers.RandomNormal(stddev=1.0)
         self.centers_initializer = initializers.get(centers_initializer)
@@ -95,9 +93,9 @@ class RBF(Layer):
         ImportError
             Without scikit-learn.
         """
-        from ..data import finite_rows, positive
+        from ..data import finite_rows
 
-        neighbors = positive("neighbors", neighbors)
+        neighbors, seed = checks.whole("neighbors", neighbors, least=1), checks.seed(seed)
         x = finite_rows(data, self.input_shape or self.declared_shape, "data")
         self.variable_shapes(x.shape[1:])
         found = _k_means(np.asarray(x, dtype=np.float64), self.units, neighbors, seed, self.label)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
+
+from .. import checks
 
 if TYPE_CHECKING:
     from ..layers import Shape
@@ -43,7 +42,7 @@ class Loss:
     from_logits = False  # whether the loss applies the link
 
     def __init__(self, name: str | None = None) -> None:
-        self.name = name or self.default_name or self.function
+        self.name = self.default_name or self.function if name is None else checks.name("a loss", name)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
         """Return the mean over rows.
@@ -92,27 +91,6 @@ class Loss:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_config().items())})"
-
-
-def number(name: str, value: Any, low: float, high: float = math.inf, *, inside: bool = False) -> float:
-    """Return value as a float if it lies in [low, high], or inside (low, high)."""
-    good = isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and math.isfinite(value)
-    if good and (low < value < high if inside else low <= value <= high):
-        return float(value)
-    if inside:
-        wanted = f"above {low:g}" + (f" and below {high:g}" if high < math.inf else "")
-    else:
-        wanted = f"of at least {low:g}" + (f" and at most {high:g}" if high < math.inf else "")
-    raise ValueError(f"{name} must be a number {wanted}, received {value!r}.")
-
-
-def numbers(name: str, value: Any, low: float, high: float = math.inf, *, inside: bool = False) -> Any:
-    """Return a number, or a list of them, each checked; a float or a list of floats, for `get_config`."""
-    if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str):
-        if len(value) == 0:
-            raise ValueError(f"{name} must hold at least one number, received {value!r}.")
-        return [number(f"{name}[{i}]", v, low, high, inside=inside) for i, v in enumerate(value)]
-    return number(name, value, low, high, inside=inside)
 
 
 def check_range(y: Array, what: str, loss: Loss, low: float, high: float, wanted: str) -> None:

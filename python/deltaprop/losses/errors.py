@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .base import Array, Loss, check_range, number, numbers
+from .. import checks
+from .base import Array, Loss, check_range
 
 if TYPE_CHECKING:
     from ..layers import Shape
@@ -80,7 +81,7 @@ class Huber(Loss):
 
     def __init__(self, delta: float = 1.0, name: str | None = None) -> None:
         super().__init__(name)
-        self.delta = number("delta", delta, 0, inside=True)
+        self.delta = checks.number("delta", delta, above=0)
 
     def constants(self, n_outputs: int) -> tuple[float, ...]:
         """Return delta."""
@@ -168,7 +169,7 @@ class Quantile(Loss):
 
     def __init__(self, quantiles: float | Sequence[float] = 0.5, name: str | None = None) -> None:
         super().__init__(name)
-        self.quantiles = numbers("quantiles", quantiles, 0, 1, inside=True)
+        self.quantiles = checks.number_or_list("quantiles", quantiles, above=0, below=1)
 
     def constants(self, n_outputs: int) -> tuple[float, ...]:
         """Return the quantiles."""

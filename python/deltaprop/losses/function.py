@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .. import checks
 from .base import Loss
 
 
@@ -26,7 +27,7 @@ class FunctionLoss(Loss):
     def __init__(self, call: Callable[..., Any], target_shape: tuple[int, ...] | None = None) -> None:
         super().__init__(getattr(call, "__name__", type(call).__name__))
         self.call = call
-        self.row_shape = target_shape
+        self.row_shape = None if target_shape is None else checks.shape("target_shape", target_shape)
 
     def target_shape(self, output_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of one target."""

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .base import Array, Loss, check_range, number, numbers
+from .. import checks
+from .base import Array, Loss, check_range
 
 if TYPE_CHECKING:
     from ..layers import Shape
@@ -49,7 +50,7 @@ class BinaryCrossentropy(Loss):
     ) -> None:
         super().__init__(name)
         self.from_logits = bool(from_logits)
-        self.label_smoothing = number("label_smoothing", label_smoothing, 0, 1)
+        self.label_smoothing = checks.number("label_smoothing", label_smoothing, least=0, most=1)
 
     def constants(self, n_outputs: int) -> tuple[float, ...]:
         """Return the smoothing."""
@@ -96,8 +97,8 @@ class BinaryFocalCrossentropy(BinaryCrossentropy):
     ) -> None:  # fmt: skip
         super().__init__(from_logits, label_smoothing, name)
         self.apply_class_balancing = bool(apply_class_balancing)
-        self.alpha = number("alpha", alpha, 0, 1)
-        self.gamma = number("gamma", gamma, 0)
+        self.alpha = checks.number("alpha", alpha, least=0, most=1)
+        self.gamma = checks.number("gamma", gamma, least=0)
 
     def constants(self, n_outputs: int) -> tuple[float, ...]:
         """Return the smoothing, gamma, and the weights of yes and no."""
@@ -131,7 +132,7 @@ class CategoricalCrossentropy(Loss):
     ) -> None:
         super().__init__(name)
         self.from_logits = bool(from_logits)
-        self.label_smoothing = number("label_smoothing", label_smoothing, 0, 1)
+        self.label_smoothing = checks.number("label_smoothing", label_smoothing, least=0, most=1)
 
     def constants(self, n_outputs: int) -> tuple[float, ...]:
         """Return the smoothing."""
@@ -173,8 +174,8 @@ class CategoricalFocalCrossentropy(CategoricalCrossentropy):
         label_smoothing: float = 0.0, name: str | None = None,
     ) -> None:  # fmt: skip
         super().__init__(from_logits, label_smoothing, name)
-        self.alpha = numbers("alpha", alpha, 0)
-        self.gamma = number("gamma", gamma, 0)
+        self.alpha = checks.number_or_list("alpha", alpha, least=0)
+        self.gamma = checks.number("gamma", gamma, least=0)
 
     def constants(self, n_outputs: int) -> tuple[float, ...]:
         """Return the smoothing, gamma, and alpha for each class."""
@@ -270,7 +271,7 @@ class GaussianNLL(Loss):
     def __init__(self, full: bool = False, eps: float = 1e-6, name: str | None = None) -> None:
         super().__init__(name)
         self.full = bool(full)
-        self.eps = number("eps", eps, 0, inside=True)
+        self.eps = checks.number("eps", eps, above=0)
 
     def constants(self, n_outputs: int) -> tuple[float, ...]:
         """Return the smallest variance, and what is added to each value."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..losses.base import number
+from .. import checks
 from .base import Metric
 
 __all__ = [
@@ -32,7 +32,7 @@ class BinaryAccuracy(Metric):
 
     def __init__(self, name: str | None = None, *, threshold: float = 0.5) -> None:
         super().__init__(name)
-        self.threshold = number("threshold", threshold, -float("inf"))
+        self.threshold = checks.number("threshold", threshold)
 
     def constants(self, n_outputs: int) -> tuple[float, ...]:
         """Return the threshold."""
@@ -88,7 +88,7 @@ class TopKCategoricalAccuracy(Metric):
 
     def __init__(self, k: int = 5, name: str | None = None) -> None:
         super().__init__(name)
-        self.k = int(number("k", k, 1))
+        self.k = checks.whole("k", k, least=1)
 
     def constants(self, n_outputs: int) -> tuple[float, ...]:
         """Return k."""

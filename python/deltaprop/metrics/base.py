@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import losses
+from .. import checks, losses
 from ..utils import choose
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Metric:
     from_logits = False  # whether the metric applies the link
 
     def __init__(self, name: str | None = None) -> None:
-        self.name = name or self.default_name
+        self.name = self.default_name if name is None else checks.name("a metric", name)
         self._state: tuple[Metric, list[float]] | None = None  # what it resolved to, and the sums of its own updates
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Result:
@@ -138,31 +138,13 @@ class Metric:
 class LossMetric(Metric):
     """Any loss, measured."""
 
-    __slots__ = ("_loss",)
+    __slots__ = ("_loss", "from_logits", "function", "link", "sparse")
 
     def __init__(self, loss: losses.Loss, name: str | None = None) -> None:
         super().__init__(name or loss.name)
         self._loss = loss
-
-    @property
-    def function(self) -> str:  # type: ignore[override]  # a constant in the other metrics
-        """The loss's function."""
-        return self._loss.function
-
-    @property
-    def sparse(self) -> bool:  # type: ignore[override]
-        """Whether the loss takes class ids."""
-        return self._loss.sparse
-
-    @property
-    def link(self) -> str:  # type: ignore[override]
-        """What makes of logits what the loss takes."""
-        return self._loss.link
-
-    @property
-    def from_logits(self) -> bool:  # type: ignore[override]
-        """Whether the loss makes probabilities of the outputs first."""
-        return self._loss.from_logits
+        self.function, self.sparse = loss.function, loss.sparse
+        self.link, self.from_logits = loss.link, loss.from_logits
 
     def constants(self, n_outputs: int) -> tuple[float, ...]:
         """Return the loss's."""

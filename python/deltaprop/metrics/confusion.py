@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..losses.base import number, numbers
+from .. import checks
 from .base import Array, Metric, Result, plain, ratio
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ class _Share(_Thresholds):
         name: str | None = None,
     ) -> None:
         super().__init__(name)
-        self.thresholds = None if thresholds is None else numbers("thresholds", thresholds, -math.inf)
-        self.class_id = None if class_id is None else int(number("class_id", class_id, 0))
+        self.thresholds = None if thresholds is None else checks.number_or_list("thresholds", thresholds)
+        self.class_id = None if class_id is None else checks.whole("class_id", class_id, least=0)
 
     def resolve(self, n_outputs: int, sparse_targets: bool) -> Metric:
         """Return self, if there is such a class."""
@@ -174,15 +174,15 @@ class AUC(_Thresholds):
             ("summation_method", summation_method, ("interpolation", "minoring", "majoring")),
         ):
             if value not in known:
-                raise ValueError(f"{what} must be one of {', '.join(known)}; received {value!r}.")
+                raise ValueError(f"{what} must be one of {', '.join(known)}, received {value!r}.")
         self.curve, self.summation_method = curve, summation_method
         self.multi_label, self.from_logits = bool(multi_label), bool(from_logits)
-        self.thresholds = None if thresholds is None else numbers("thresholds", thresholds, 0, 1)
+        self.thresholds = None if thresholds is None else checks.numbers("thresholds", thresholds, least=0, most=1)
         if self.thresholds is None:
-            self.num_thresholds = int(number("num_thresholds", num_thresholds, 2))
+            self.num_thresholds = checks.whole("num_thresholds", num_thresholds, least=2)
             between = [i / (self.num_thresholds - 1) for i in range(1, self.num_thresholds - 1)]
         else:
-            between = sorted(numbers("thresholds", list(self.thresholds), 0, 1))
+            between = sorted(self.thresholds)
             self.num_thresholds = len(between) + 2
         self._constants = (-1e-7, *between, 1 + 1e-7)
 
@@ -255,7 +255,7 @@ class ConfusionMatrix(Metric):
 
     def __init__(self, threshold: float = 0.5, name: str | None = None) -> None:
         super().__init__(name)
-        self.threshold = number("threshold", threshold, -math.inf)
+        self.threshold = checks.number("threshold", threshold)
 
     def constants(self, n_outputs: int) -> tuple[float, ...]:
         """Return the threshold."""
@@ -293,7 +293,7 @@ class F1Score(_Thresholds):
     ...     optimizer="adam", loss="categorical_crossentropy", metrics=[dp.metrics.F1Score("macro")])
     """
 
-    __slots__ = ("average", "threshold")
+    __slots__ = ("average", "function", "threshold")
     default_name = "f1_score"
     arguments = ("average", "threshold")
 
@@ -304,12 +304,8 @@ class F1Score(_Thresholds):
         if average not in (None, "micro", "macro", "weighted"):
             raise ValueError(f"average must be None, 'micro', 'macro' or 'weighted', received {average!r}.")
         self.average = average
-        self.threshold = None if threshold is None else number("threshold", threshold, -math.inf)
-
-    @property
-    def function(self) -> str:  # type: ignore[override]  # a constant in the other metrics
-        """What is counted: answers above the threshold, or the largest outputs."""
-        return "confusion" if self.threshold is None else "thresholds"
+        self.threshold = None if threshold is None else checks.number("threshold", threshold)
+        self.function = "confusion" if self.threshold is None else "thresholds"
 
     def resolve(self, n_outputs: int, sparse_targets: bool) -> Metric:
         """Return the score with a threshold if there is but one output."""

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import losses
-from ..losses.base import number
+from .. import checks, losses
 from .base import LossMetric, Metric, Result, plain, ratio
 
 if TYPE_CHECKING:
@@ -195,7 +194,7 @@ class R2Score(Metric):
         if class_aggregation not in known:
             raise ValueError(f"class_aggregation must be one of {known}, received {class_aggregation!r}.")
         self.class_aggregation = class_aggregation
-        self.num_regressors = int(number("num_regressors", num_regressors, 0))
+        self.num_regressors = checks.whole("num_regressors", num_regressors, least=0)
 
     def counter_shape(self, n_outputs: int) -> Shape:
         """Return (n_outputs, 4): the sums of w, w y, w y**2 and w (y - ŷ)**2."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import checks
 from ..schedules import LearningRateSchedule
-from .base import Optimizer, number
+from .base import Optimizer
 
 __all__ = ["Adadelta", "Adagrad", "RMSprop"]
 
@@ -42,10 +43,8 @@ class Adagrad(Optimizer):
         **kwargs: Any,
     ) -> None:
         super().__init__(learning_rate, **kwargs)
-        self.initial_accumulator_value = number(
-            "initial_accumulator_value", initial_accumulator_value, 0.0, float("inf"), open_above=True
-        )
-        self.epsilon = number("epsilon", epsilon, 0.0, float("inf"))
+        self.initial_accumulator_value = checks.number("initial_accumulator_value", initial_accumulator_value, least=0)
+        self.epsilon = checks.number("epsilon", epsilon, least=0)
 
     def initial_slot(self, slot: str) -> float:
         """Return what a starts with."""
@@ -86,8 +85,8 @@ class Adadelta(Optimizer):
         **kwargs: Any,
     ) -> None:
         super().__init__(learning_rate, **kwargs)
-        self.rho = number("rho", rho, 0.0, 1.0)
-        self.epsilon = number("epsilon", epsilon, 0.0, float("inf"))
+        self.rho = checks.number("rho", rho, least=0, most=1)
+        self.epsilon = checks.number("epsilon", epsilon, least=0)
 
 
 class RMSprop(Optimizer):
@@ -118,9 +117,9 @@ class RMSprop(Optimizer):
         **kwargs: Any,
     ) -> None:
         super().__init__(learning_rate, **kwargs)
-        self.rho = number("rho", rho, 0.0, 1.0)
-        self.momentum = number("momentum", momentum, 0.0, 1.0)
-        self.epsilon = number("epsilon", epsilon, 0.0, float("inf"))
+        self.rho = checks.number("rho", rho, least=0, most=1)
+        self.momentum = checks.number("momentum", momentum, least=0, most=1)
+        self.epsilon = checks.number("epsilon", epsilon, least=0)
         self.centered = bool(centered)
         if self.centered:
             self.slots = ("velocity", "momentum", "average_gradient")

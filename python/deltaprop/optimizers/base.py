@@ -9,20 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import schedules
+from .. import checks, schedules
 from ..schedules import LearningRateSchedule
 from ..variable import Variable
 
-__all__ = ["Optimizer", "number"]
-
-
-def number(name: str, value: Any, low: float, high: float, *, open_above: bool = False) -> float:
-    """Return a constructor's argument as a float, or raise a ValueError that tells its bounds."""
-    valid = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not valid or not low <= value <= high or (open_above and value == high):
-        bounds = f"from {low:g} to {'below ' if open_above else ''}{high:g}"
-        raise ValueError(f"{name} must be a number {bounds}, received {value!r}.")
-    return float(value)
+__all__ = ["Optimizer"]
 
 
 class Optimizer:
@@ -76,19 +67,17 @@ class Optimizer:
         if len(given) > 1:
             raise ValueError(f"use only one kind of clipping, received {' and '.join(given)}.")
         for key in given:
-            if not number(key, clips[key], 0.0, float("inf")) > 0:
-                raise ValueError(f"{key} must be positive, received {clips[key]!r}.")
-        self.clipnorm = clipnorm
-        self.clipvalue = clipvalue
-        self.global_clipnorm = global_clipnorm
-        self.weight_decay = None if weight_decay is None else number("weight_decay", weight_decay, 0.0, float("inf"))
+            clips[key] = checks.number(key, clips[key], above=0)
+        self.clipnorm = clips["clipnorm"]
+        self.clipvalue = clips["clipvalue"]
+        self.global_clipnorm = clips["global_clipnorm"]
+        self.weight_decay = None if weight_decay is None else checks.number("weight_decay", weight_decay, least=0)
         self.use_ema = bool(use_ema)
-        self.ema_momentum = number("ema_momentum", ema_momentum, 0.0, 1.0)
-        frequency = ema_overwrite_frequency
-        if frequency is not None and (isinstance(frequency, bool) or not isinstance(frequency, int) or frequency < 1):
-            raise ValueError(f"ema_overwrite_frequency must be a positive integer or None, received {frequency!r}.")
-        self.ema_overwrite_frequency = frequency
-        self.name = name or type(self).__name__.lower()
+        self.ema_momentum = checks.number("ema_momentum", ema_momentum, least=0, most=1)
+        self.ema_overwrite_frequency = ema_overwrite_frequency
+        if ema_overwrite_frequency is not None:
+            self.ema_overwrite_frequency = checks.whole("ema_overwrite_frequency", ema_overwrite_frequency, least=1)
+        self.name = type(self).__name__.lower() if name is None else checks.name("an optimizer", name)
         self.iterations = 0
         self._slots: dict[Variable, list[Variable]] = {}
         self._undecayed: set[Variable] = set()
@@ -104,7 +93,7 @@ class Optimizer:
         if isinstance(value, LearningRateSchedule):
             self._learning_rate: float | LearningRateSchedule = value
         else:
-            self._learning_rate = number("learning_rate", value, 0.0, float("inf"), open_above=True)
+            self._learning_rate = checks.number("learning_rate", value, least=0)
 
     def rates(self, first: int, count: int) -> npt.NDArray[np.float64]:
         """Return the learning rates of steps `first` ... `first + count - 1`, counted from 0."""

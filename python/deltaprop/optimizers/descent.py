@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .. import checks
 from ..schedules import LearningRateSchedule
-from .base import Optimizer, number
+from .base import Optimizer
 
 __all__ = ["SGD", "Lion", "Rprop"]
 
@@ -46,7 +47,7 @@ class SGD(Optimizer):
         **kwargs: Any,
     ) -> None:
         super().__init__(learning_rate, **kwargs)
-        self.momentum = number("momentum", momentum, 0.0, 1.0)
+        self.momentum = checks.number("momentum", momentum, least=0, most=1)
         self.nesterov = bool(nesterov)
         self.slots = ("momentum",) if self.momentum else ()
         self.function = "sgd" if not self.momentum else "nesterov" if self.nesterov else "momentum"
@@ -89,8 +90,8 @@ class Lion(Optimizer):
         **kwargs: Any,
     ) -> None:
         super().__init__(learning_rate, **kwargs)
-        self.beta_1 = number("beta_1", beta_1, 0.0, 1.0)
-        self.beta_2 = number("beta_2", beta_2, 0.0, 1.0)
+        self.beta_1 = checks.number("beta_1", beta_1, least=0, most=1)
+        self.beta_2 = checks.number("beta_2", beta_2, least=0, most=1)
 
 
 class Rprop(Optimizer):
@@ -136,13 +137,10 @@ class Rprop(Optimizer):
         **kwargs: Any,
     ) -> None:
         super().__init__(learning_rate, **kwargs)
-        for name, pair in (("etas", etas), ("step_sizes", step_sizes)):
-            if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-                raise ValueError(f"{name} must be two numbers, received {pair!r}.")
-        minus, plus = (number("each of etas", eta, 0.0, float("inf"), open_above=True) for eta in etas)
+        minus, plus = _pair("etas", etas)
         if not minus < 1 < plus:
             raise ValueError(f"etas must be one number below 1 and one above, received {etas!r}.")
-        least, most = (number("each of step_sizes", size, 0.0, float("inf")) for size in step_sizes)
+        least, most = _pair("step_sizes", step_sizes)
         if not least <= most:
             raise ValueError(f"step_sizes must be the least and the largest step, received {step_sizes!r}.")
         self.etas = (minus, plus)
@@ -161,3 +159,10 @@ class Rprop(Optimizer):
         """Return, by step, 1, because each weight has a step of its own, and the plain rate."""
         rates = self.rates(first, count)
         return np.column_stack([np.ones(count), rates])
+
+
+def _pair(what: str, values: Any) -> tuple[float, float]:
+    pair = checks.numbers(what, values, least=0)
+    if len(pair) != 2:
+        raise ValueError(f"{what} must be two numbers, received {values!r}.")
+    return pair[0], pair[1]

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .. import checks
 from ..schedules import LearningRateSchedule
-from .base import Optimizer, number
+from .base import Optimizer
 
 __all__ = ["Adam", "AdamW", "Adamax", "Nadam"]
 
@@ -30,9 +31,9 @@ class _Moments(Optimizer):
         **kwargs: Any,
     ) -> None:
         super().__init__(learning_rate, **kwargs)
-        self.beta_1 = number("beta_1", beta_1, 0.0, 1.0, open_above=True)
-        self.beta_2 = number("beta_2", beta_2, 0.0, 1.0, open_above=True)
-        self.epsilon = number("epsilon", epsilon, 0.0, float("inf"))
+        self.beta_1 = checks.number("beta_1", beta_1, least=0, below=1)
+        self.beta_2 = checks.number("beta_2", beta_2, least=0, below=1)
+        self.epsilon = checks.number("epsilon", epsilon, least=0)
 
 
 class Adam(_Moments):

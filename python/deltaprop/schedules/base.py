@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from numbers import Integral, Real
 from typing import Any, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Array", "Formula", "LearningRateSchedule", "above_zero", "real"]
+from .. import checks
+
+__all__ = ["Array", "Formula", "LearningRateSchedule", "steps"]
 
 Array: TypeAlias = npt.NDArray[np.float64]
 
@@ -97,18 +97,7 @@ class Formula(LearningRateSchedule):
         return f"{type(self).__name__}({', '.join(arguments)})"
 
 
-def real(name: str, value: Any, low: float = -math.inf) -> float:
-    """Return a finite number of at least `low`, or raise a ValueError."""
-    # A plain int or float, so that a configuration can be written as JSON.
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-        raise ValueError(f"{name} must be a finite number; received {value!r}")
-    if value < low:
-        raise ValueError(f"{name} must be at least {low}; received {value!r}")
-    return int(value) if isinstance(value, Integral) else float(value)
-
-
-def above_zero(name: str, value: Any) -> float:
-    """Return a finite number above 0, or raise a ValueError."""
-    if value == 0:
-        raise ValueError(f"{name} must be above 0; received {value!r}")
-    return real(name, value, 0)
+def steps(what: str, value: Any, **bounds: float) -> float:
+    """Return a number of steps: an int where it is one."""
+    number = checks.number(what, value, **bounds)
+    return int(number) if number.is_integer() else number

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from .base import Array, Formula, above_zero, real
+from .. import checks
+from .base import Array, Formula, steps
 
 __all__ = ["CosineDecay", "CosineDecayRestarts", "OneCycle"]
 
@@ -48,13 +49,13 @@ class CosineDecay(Formula):
     def __init__(self, initial_learning_rate: float, decay_steps: int, alpha: float = 0.0,
                  name: str = "CosineDecay", warmup_target: float | None = None,
                  warmup_steps: int = 0) -> None:
-        self.initial_learning_rate = real("initial_learning_rate", initial_learning_rate, 0)
-        self.decay_steps = above_zero("decay_steps", decay_steps)
-        self.alpha = real("alpha", alpha, 0)
+        self.initial_learning_rate = checks.number("initial_learning_rate", initial_learning_rate, least=0)
+        self.decay_steps = steps("decay_steps", decay_steps, above=0)
+        self.alpha = checks.number("alpha", alpha, least=0)
         self.warmup_target = warmup_target
         if warmup_target is not None:
-            self.warmup_target = real("warmup_target", warmup_target, 0)
-        self.warmup_steps = real("warmup_steps", warmup_steps, 0)
+            self.warmup_target = checks.number("warmup_target", warmup_target, least=0)
+        self.warmup_steps = steps("warmup_steps", warmup_steps, least=0)
         self.name = name
 
     def _rates(self, t: Array) -> Array:
@@ -106,11 +107,11 @@ class CosineDecayRestarts(Formula):
 
     def __init__(self, initial_learning_rate: float, first_decay_steps: int, t_mul: float = 2.0,
                  m_mul: float = 1.0, alpha: float = 0.0, name: str = "SGDRDecay") -> None:
-        self.initial_learning_rate = real("initial_learning_rate", initial_learning_rate, 0)
-        self.first_decay_steps = above_zero("first_decay_steps", first_decay_steps)
-        self.t_mul = real("t_mul", t_mul, 1)
-        self.m_mul = real("m_mul", m_mul, 0)
-        self.alpha = real("alpha", alpha, 0)
+        self.initial_learning_rate = checks.number("initial_learning_rate", initial_learning_rate, least=0)
+        self.first_decay_steps = steps("first_decay_steps", first_decay_steps, above=0)
+        self.t_mul = checks.number("t_mul", t_mul, least=1)
+        self.m_mul = checks.number("m_mul", m_mul, least=0)
+        self.alpha = checks.number("alpha", alpha, least=0)
         self.name = name
 
     def _rates(self, t: Array) -> Array:
@@ -162,16 +163,14 @@ class OneCycle(Formula):
     def __init__(self, max_lr: float, total_steps: int, pct_start: float = 0.3,
                  anneal_strategy: str = "cos", div_factor: float = 25.0,
                  final_div_factor: float = 1e4, name: str = "OneCycle") -> None:
-        self.max_lr = real("max_lr", max_lr, 0)
-        self.total_steps = real("total_steps", total_steps, 2)
-        self.pct_start = real("pct_start", pct_start, 0)
-        if self.pct_start > 1:
-            raise ValueError(f"pct_start must be at most 1; received {pct_start!r}")
+        self.max_lr = checks.number("max_lr", max_lr, least=0)
+        self.total_steps = steps("total_steps", total_steps, least=2)
+        self.pct_start = checks.number("pct_start", pct_start, least=0, most=1)
         if anneal_strategy not in ("cos", "linear"):
-            raise ValueError(f"anneal_strategy must be 'cos' or 'linear'; received {anneal_strategy!r}")
+            raise ValueError(f"anneal_strategy must be 'cos' or 'linear', received {anneal_strategy!r}.")
         self.anneal_strategy = anneal_strategy
-        self.div_factor = above_zero("div_factor", div_factor)
-        self.final_div_factor = above_zero("final_div_factor", final_div_factor)
+        self.div_factor = checks.number("div_factor", div_factor, above=0)
+        self.final_div_factor = checks.number("final_div_factor", final_div_factor, above=0)
         self.name = name
 
     def _rates(self, t: Array) -> Array:

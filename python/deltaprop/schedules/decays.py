@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .base import Array, Formula, above_zero, real
+from .. import checks
+from .base import Array, Formula, steps
 
 __all__ = ["ExponentialDecay", "InverseTimeDecay", "PiecewiseConstantDecay", "PolynomialDecay"]
 
@@ -18,9 +19,9 @@ class _Staircase(Formula):
 
     def __init__(self, initial_learning_rate: float, decay_steps: int, decay_rate: float,
                  staircase: bool = False, name: str | None = None) -> None:
-        self.initial_learning_rate = real("initial_learning_rate", initial_learning_rate, 0)
-        self.decay_steps = above_zero("decay_steps", decay_steps)
-        self.decay_rate = real("decay_rate", decay_rate, 0)
+        self.initial_learning_rate = checks.number("initial_learning_rate", initial_learning_rate, least=0)
+        self.decay_steps = steps("decay_steps", decay_steps, above=0)
+        self.decay_rate = checks.number("decay_rate", decay_rate, least=0)
         self.staircase = bool(staircase)
         self.name = type(self).__name__ if name is None else name
 
@@ -117,10 +118,10 @@ class PolynomialDecay(Formula):
     def __init__(self, initial_learning_rate: float, decay_steps: int,
                  end_learning_rate: float = 0.0001, power: float = 1.0, cycle: bool = False,
                  name: str = "PolynomialDecay") -> None:
-        self.initial_learning_rate = real("initial_learning_rate", initial_learning_rate, 0)
-        self.decay_steps = above_zero("decay_steps", decay_steps)
-        self.end_learning_rate = real("end_learning_rate", end_learning_rate, 0)
-        self.power = real("power", power, 0)
+        self.initial_learning_rate = checks.number("initial_learning_rate", initial_learning_rate, least=0)
+        self.decay_steps = steps("decay_steps", decay_steps, above=0)
+        self.end_learning_rate = checks.number("end_learning_rate", end_learning_rate, least=0)
+        self.power = checks.number("power", power, least=0)
         self.cycle = bool(cycle)
         self.name = name
 
@@ -163,13 +164,14 @@ class PiecewiseConstantDecay(Formula):
 
     def __init__(self, boundaries: Sequence[float], values: Sequence[float],
                  name: str = "PiecewiseConstant") -> None:
-        self.boundaries = [real("every boundary", boundary) for boundary in boundaries]
-        self.values = [real("every value", value, 0) for value in values]
+        given = checks.numbers("boundaries", boundaries) if np.size(boundaries) else []
+        self.boundaries = [steps("boundaries", boundary) for boundary in given]
+        self.values = checks.numbers("values", values, least=0)
         if len(self.values) != len(self.boundaries) + 1:
-            raise ValueError("values must have one entry more than boundaries; received "
-                             f"{len(self.values)} values and {len(self.boundaries)} boundaries")
+            raise ValueError("values must have one entry more than boundaries, received "
+                             f"{len(self.values)} values and {len(self.boundaries)} boundaries.")
         if any(a >= b for a, b in zip(self.boundaries, self.boundaries[1:], strict=False)):
-            raise ValueError(f"boundaries must increase strictly; received {self.boundaries!r}")
+            raise ValueError(f"boundaries must increase strictly, received {self.boundaries!r}.")
         self.name = name
 
     def _rates(self, t: Array) -> Array:

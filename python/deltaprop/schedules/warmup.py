@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .base import Array, LearningRateSchedule, above_zero, real
+from .. import checks
+from .base import Array, LearningRateSchedule, steps
 from .cycles import CosineDecay, CosineDecayRestarts, OneCycle
 from .decays import ExponentialDecay, InverseTimeDecay, PiecewiseConstantDecay, PolynomialDecay
 
@@ -45,9 +46,9 @@ class WarmUp(LearningRateSchedule):
         if isinstance(schedule, LearningRateSchedule):
             self.schedule = schedule
         else:
-            self.schedule = real("schedule, where it is a number,", schedule, 0)
-        self.warmup_steps = above_zero("warmup_steps", warmup_steps)
-        self.initial_learning_rate = real("initial_learning_rate", initial_learning_rate, 0)
+            self.schedule = checks.number("schedule, where it is a number,", schedule, least=0)
+        self.warmup_steps = steps("warmup_steps", warmup_steps, above=0)
+        self.initial_learning_rate = checks.number("initial_learning_rate", initial_learning_rate, least=0)
         self.name = name
 
     def __call__(self, step: Any) -> Any:
@@ -104,7 +105,7 @@ def serialize(schedule: LearningRateSchedule) -> dict[str, Any]:
     PiecewiseConstantDecay(boundaries=[100], values=[0.1, 0.01])
     """
     if not isinstance(schedule, LearningRateSchedule):
-        raise ValueError(f"schedule must be a LearningRateSchedule; received {schedule!r}")
+        raise ValueError(f"schedule must be a LearningRateSchedule, received {schedule!r}.")
     return {"class_name": type(schedule).__name__, "config": schedule.get_config()}
 
 
@@ -131,14 +132,14 @@ def deserialize(config: Mapping[str, Any],
             PiecewiseConstantDecay, PolynomialDecay, WarmUp)}
     known.update(custom_objects or {})
     if not isinstance(config, Mapping) or not isinstance(config.get("config"), Mapping):
-        raise ValueError("config must be {'class_name': ..., 'config': {...}}; "
-                         f"received {config!r}")
+        raise ValueError("config must be {'class_name': ..., 'config': {...}}, "
+                         f"received {config!r}.")
     name = config.get("class_name")
     if name not in known:
         raise ValueError(f"class_name must be one of {', '.join(known)}, or be given in "
-                         f"custom_objects; received {name!r}")
+                         f"custom_objects, received {name!r}.")
     try:
         return known[name].from_config(config["config"])
     except TypeError as error:
         raise ValueError(f"config does not fit {name}: {error}; "
-                         f"received {config['config']!r}") from None
+                         f"received {config['config']!r}.") from None
