@@ -59,6 +59,40 @@ def test_negative_weights_become_zero(bias: bool) -> None:
     assert np.array_equal(kept, np.maximum(w, 0)) and (w < 0).any()
 
 
+SCALED: dict[str, Any] = {
+    "gamma": dp.layers.BatchNormalization,
+    "beta": dp.layers.LayerNormalization,
+    "alpha": lambda **how: dp.layers.PReLU("ones", **how),
+}
+
+
+@pytest.mark.parametrize("name", SCALED)
+def test_scales_shifts_and_slopes_are_constrained_and_penalised(name: str, tmp_path: Any) -> None:
+    def made(**how: Any) -> dp.Sequential:
+        layers = [SCALED[name](**how), dp.layers.Dense(3)]
+        model = dp.Sequential([dp.Input((5,)), *layers], dtype="float64", seed=2)
+        model.compile(dp.optimizers.SGD(0.5), "mse")
+        return model
+
+    def variable(model: dp.Sequential) -> np.ndarray:
+        return np.asarray(getattr(model.layers[0], name).numpy())
+
+    limit, penalty = dp.constraints.MaxNorm(0.1), dp.regularizers.L2(0.3)
+    constrained = made(**{f"{name}_constraint": limit, f"{name}_regularizer": penalty})
+    penalised, plain = made(**{f"{name}_regularizer": penalty}), made()
+    squares = 0.3 * np.sum(variable(plain) ** 2)
+    assert penalised.evaluate(X, Y, verbose=0) - plain.evaluate(X, Y, verbose=0) == pytest.approx(squares)
+    constrained.save(tmp_path / "m")
+    again = dp.load_model(tmp_path / "m")
+    for model in (constrained, again, penalised, plain):
+        model.train_on_batch(X, Y)
+    if name != "beta":  # which is still zero
+        assert np.abs(variable(penalised) - variable(plain)).max() > 0.1
+    w = variable(penalised)
+    np.testing.assert_allclose(variable(constrained), w * min(norm(w, 0)[0], 0.1) / (norm(w, 0)[0] + 1e-7), rtol=1e-12)
+    np.testing.assert_array_equal(variable(again), variable(constrained))
+
+
 def test_weights_that_are_zero_stay_zero() -> None:
     layer = dp.layers.Dense(3, kernel_initializer="zeros", kernel_constraint="unit_norm")
     model = dp.Sequential([dp.Input((5,)), layer])

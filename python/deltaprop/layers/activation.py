@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import activations, checks, initializers
+from .. import activations, checks, constraints, initializers, regularizers
 from ..activations import Activation as ActivationFunction
+from ..constraints import Constraint
 from ..initializers import Initializer
+from ..regularizers import L1L2
 from ..variable import Variable
 from .base import Layer, Shape, units_axis
 
@@ -41,6 +43,9 @@ class Activation(Layer):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""
         return {**super().get_config(), "activation": activations.serialize(self.activation)}
+
+
+_PAIR = "dp.layers.Activation((value, derivative))"
 
 
 def _leaky(negative_slope: float) -> ActivationFunction:
@@ -93,7 +98,7 @@ class ReLU(Activation):
     Raises
     ------
     ValueError
-        For a threshold, or for a slope together with a largest value.
+        For a threshold, or for a slope together with a largest value: no activation here has these.
     """
 
     base_name = "re_lu"
@@ -107,13 +112,14 @@ class ReLU(Activation):
     ) -> None:
         if threshold != 0:
             raise ValueError(
-                f"threshold must be 0, received {threshold!r}; the biases before the layer do the same."
+                f"threshold must be 0, received {threshold!r}; a pair of functions would do: {_PAIR}."
             )
         self.negative_slope = checks.number("negative_slope", negative_slope, least=0)
         self.max_value = None if max_value is None else checks.number("max_value", max_value, above=0)
         if self.max_value is not None and self.negative_slope:
             raise ValueError(
-                f"give max_value or negative_slope, not both; received {max_value!r} and {negative_slope!r}."
+                f"give max_value or negative_slope, not both; received {max_value!r} and {negative_slope!r}. A pair "
+                f"of functions would do: {_PAIR}."
             )
         bounded = None if self.max_value is None else activations.relu6.with_alpha(self.max_value)
         super().__init__(bounded or _leaky(self.negative_slope), **kwargs)
@@ -153,6 +159,9 @@ class PReLU(Layer):
     Parameters
     ----------
     alpha_initializer : str or Initializer
+    alpha_regularizer : str or L1L2, optional
+    alpha_constraint : str or Constraint, optional
+        What holds after each update.
     shared_axes : int or list of int, optional
         1 shares one slope among all units; by default each has its own.
     **kwargs
@@ -176,6 +185,8 @@ class PReLU(Layer):
     def __init__(
         self,
         alpha_initializer: str | Initializer | dict[str, Any] = "zeros",
+        alpha_regularizer: str | L1L2 | dict[str, Any] | None = None,
+        alpha_constraint: str | Constraint | dict[str, Any] | None = None,
         shared_axes: int | list[int] | tuple[int, ...] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -184,6 +195,8 @@ class PReLU(Layer):
         if set(axes) - {1, -1}:
             raise ValueError(f"shared_axes must be None or [1], the units of a row, received {shared_axes!r}.")
         self.alpha_initializer = initializers.get(alpha_initializer)
+        self.alpha_regularizer = regularizers.get(alpha_regularizer)
+        self.alpha_constraint = constraints.get(alpha_constraint)
         self.shared = bool(axes)
         self.alpha: Variable | None = None
 
@@ -200,18 +213,11 @@ class PReLU(Layer):
         """Return the shape of the slopes."""
         return {"alpha": (1,) if self.shared else input_shape}
 
-    def create_variables(self, input_shape: Shape, dtype: str, seed: int, stream: int) -> None:
-        """Create the slopes."""
-        shape = self.variable_shapes(input_shape)["alpha"]
-        self.alpha = Variable(shape, dtype, f"{self.name}/alpha", decays=False)
-        self.alpha.assign(self.alpha_initializer(shape, dtype, seed=seed, stream=stream))
-        self.variables = [self.alpha]
-
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""
         return {
             **super().get_config(),
-            "alpha_initializer": initializers.serialize(self.alpha_initializer),
+            **self._config_of("alpha"),
             "shared_axes": [1] if self.shared else None,
         }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .. import checks, regularizers
+from .. import checks, constraints, initializers, regularizers
 from ..graph import Tensor
 from ..regularizers import L1L2, SparseKL
 from ..variable import Variable
@@ -34,6 +34,8 @@ class Layer:
 
     base_name = "layer"
     merges = False  # whether it is called on a list of tensors
+    decaying: tuple[str, ...] = ()  # the variables that weight decay applies to
+    untrained: tuple[str, ...] = ()  # those that no gradient changes
 
     def __init__(
         self,
@@ -186,11 +188,22 @@ class Layer:
         return {}
 
     def create_variables(self, input_shape: Shape, dtype: str, seed: int, stream: int) -> None:
-        """Fill `variables`; most layers have none."""
+        """Fill `variables`: each as its initializer, and its constraint if it may have one, say."""
+        self.variables = []
+        for i, (name, shape) in enumerate(self.variable_shapes(input_shape).items()):
+            variable = Variable(
+                shape, dtype, f"{self.name}/{name}", trainable=name not in self.untrained,
+                decays=name in self.decaying, constraint=getattr(self, f"{name}_constraint", None),
+            )  # fmt: skip
+            initializer = getattr(self, f"{name}_initializer")
+            variable.assign(initializer(shape, dtype, seed=seed, stream=stream + i % 2))  # a layer has two streams
+            setattr(self, name, variable)
+            self.variables.append(variable)
 
     def penalties(self) -> list[tuple[Variable, L1L2]]:
         """Return the regularised variables with their penalties."""
-        return []
+        pairs = [(v, getattr(self, f"{v.name.rpartition('/')[2]}_regularizer", None)) for v in self.variables]
+        return [(v, regularizer) for v, regularizer in pairs if regularizer is not None]
 
     def count_params(self) -> int:
         """Return the number of elements of all variables."""
@@ -214,6 +227,14 @@ class Layer:
         if self.activity_regularizer is not None:
             config["activity_regularizer"] = self.activity_regularizer.get_config()
         return config
+
+    def _config_of(self, *names: str) -> dict[str, Any]:
+        """Return the constructor's arguments for some variables: initializers, regularizers and constraints."""
+        kinds: dict[str, Any] = {
+            "initializer": initializers, "regularizer": regularizers, "constraint": constraints,
+        }  # fmt: skip
+        arguments = {f"{name}_{kind}": module for name in names for kind, module in kinds.items()}
+        return {key: module.serialize(getattr(self, key)) for key, module in arguments.items() if hasattr(self, key)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Layer:

@@ -51,6 +51,7 @@ class Dense(Layer):
     """
 
     base_name = "dense"
+    decaying = ("kernel",)
 
     def __init__(
         self,
@@ -95,26 +96,6 @@ class Dense(Layer):
         shapes: dict[str, Shape] = {"kernel": (input_shape[0], self.units)}
         return {**shapes, "bias": (self.units,)} if self.use_bias else shapes
 
-    def create_variables(self, input_shape: Shape, dtype: str, seed: int, stream: int) -> None:
-        """Create kernel and bias."""
-        shape = self.variable_shapes(input_shape)["kernel"]
-        initial = self.kernel_initializer(shape, dtype, seed=seed, stream=stream)
-        self.kernel = Variable(shape, dtype, f"{self.name}/kernel", constraint=self.kernel_constraint)
-        self.kernel.assign(initial)
-        self.variables = [self.kernel]
-        if self.use_bias:
-            initial = self.bias_initializer((self.units,), dtype, seed=seed, stream=stream + 1)
-            self.bias = Variable(
-                (self.units,), dtype, f"{self.name}/bias", decays=False, constraint=self.bias_constraint
-            )
-            self.bias.assign(initial)
-            self.variables.append(self.bias)
-
-    def penalties(self) -> list[tuple[Variable, L1L2]]:
-        """Return the regularised variables with their penalties."""
-        pairs = [(self.kernel, self.kernel_regularizer), (self.bias, self.bias_regularizer)]
-        return [(v, r) for v, r in pairs if v is not None and r is not None and (r.l1 or r.l2)]
-
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""
         return {
@@ -122,12 +103,7 @@ class Dense(Layer):
             "units": self.units,
             "activation": activations.serialize(self.activation),
             "use_bias": self.use_bias,
-            "kernel_initializer": initializers.serialize(self.kernel_initializer),
-            "bias_initializer": initializers.serialize(self.bias_initializer),
-            "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
-            "bias_regularizer": regularizers.serialize(self.bias_regularizer),
-            "kernel_constraint": constraints.serialize(self.kernel_constraint),
-            "bias_constraint": constraints.serialize(self.bias_constraint),
+            **self._config_of("kernel", "bias"),
         }
 
 

@@ -60,6 +60,7 @@ class Embedding(Layer):
     """
 
     base_name = "embedding"
+    decaying = ("embeddings",)
 
     def __init__(
         self,
@@ -96,15 +97,7 @@ class Embedding(Layer):
                 f"layer {self.name!r} has input_dim={self.input_dim}, and float32 tells integers apart up to 2**24 "
                 f"only; use a model of dtype float64."
             )
-        shape = (self.input_dim, self.output_dim)
-        self.embeddings = Variable(shape, dtype, f"{self.name}/embeddings", constraint=self.embeddings_constraint)
-        self.embeddings.assign(self.embeddings_initializer(shape, dtype, seed=seed, stream=stream))
-        self.variables = [self.embeddings]
-
-    def penalties(self) -> list[tuple[Variable, L1L2]]:
-        """Return the table with its penalty."""
-        r = self.embeddings_regularizer
-        return [(self.embeddings, r)] if self.embeddings is not None and r is not None and (r.l1 or r.l2) else []
+        super().create_variables(input_shape, dtype, seed, stream)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""
@@ -112,9 +105,7 @@ class Embedding(Layer):
             **super().get_config(),
             "input_dim": self.input_dim,
             "output_dim": self.output_dim,
-            "embeddings_initializer": initializers.serialize(self.embeddings_initializer),
-            "embeddings_regularizer": regularizers.serialize(self.embeddings_regularizer),
-            "embeddings_constraint": constraints.serialize(self.embeddings_constraint),
+            **self._config_of("embeddings"),
         }
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import checks, initializers, regularizers
+from .. import checks, constraints, initializers, regularizers
+from ..constraints import Constraint
 from ..initializers import Initializer
 from ..regularizers import L1L2
 from ..variable import Variable
@@ -18,15 +19,17 @@ __all__ = ["BatchNormalization", "LayerNormalization", "Normalization", "RMSNorm
 
 AnyInitializer = str | Initializer | dict[str, Any]
 AnyRegularizer = str | L1L2 | dict[str, Any] | None
+AnyConstraint = str | Constraint | dict[str, Any] | None
 
 
 class _Scaled(Layer):
-    """What the normalising layers share: y = gamma x̂ + beta, unit by unit."""
+    """What the normalising layers share: y = gamma x̂ + beta, unit by unit. Weight decay skips both."""
 
     def __init__(
         self, axis: int, epsilon: float, center: bool, scale: bool, beta_initializer: AnyInitializer,
-        gamma_initializer: AnyInitializer, beta_regularizer: AnyRegularizer, gamma_regularizer: AnyRegularizer,
-        **kwargs: Any,
+        gamma_initializer: AnyInitializer, beta_regularizer: AnyRegularizer = None,
+        gamma_regularizer: AnyRegularizer = None, beta_constraint: AnyConstraint = None,
+        gamma_constraint: AnyConstraint = None, **kwargs: Any,
     ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         self.axis = units_axis(axis)
@@ -37,6 +40,8 @@ class _Scaled(Layer):
         self.gamma_initializer = initializers.get(gamma_initializer)
         self.beta_regularizer = regularizers.get(beta_regularizer)
         self.gamma_regularizer = regularizers.get(gamma_regularizer)
+        self.beta_constraint = constraints.get(beta_constraint)
+        self.gamma_constraint = constraints.get(gamma_constraint)
         self.gamma: Variable | None = None
         self.beta: Variable | None = None
 
@@ -54,29 +59,6 @@ class _Scaled(Layer):
         names = ["gamma"] * self.scale + ["beta"] * self.center
         return dict.fromkeys(names, input_shape)
 
-    def create_variables(self, input_shape: Shape, dtype: str, seed: int, stream: int) -> None:
-        """Create gamma and beta; weight decay skips both, as it does biases."""
-        self.variables = []
-        if self.scale:
-            self.gamma = self._create("gamma", self.gamma_initializer, input_shape, dtype, seed, stream)
-        if self.center:
-            self.beta = self._create("beta", self.beta_initializer, input_shape, dtype, seed, stream + 1)
-
-    def _create(
-        self, name: str, initializer: Initializer, shape: Shape, dtype: str, seed: int, stream: int,
-        trainable: bool = True,
-    ) -> Variable:  # fmt: skip
-        initial = initializer(shape, dtype, seed=seed, stream=stream)
-        variable = Variable(shape, dtype, f"{self.name}/{name}", trainable=trainable, decays=False)
-        variable.assign(initial)
-        self.variables.append(variable)
-        return variable
-
-    def penalties(self) -> list[tuple[Variable, L1L2]]:
-        """Return the regularised variables with their penalties."""
-        pairs = [(self.gamma, self.gamma_regularizer), (self.beta, self.beta_regularizer)]
-        return [(v, r) for v, r in pairs if v is not None and r is not None and (r.l1 or r.l2)]
-
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""
         return {
@@ -85,10 +67,7 @@ class _Scaled(Layer):
             "epsilon": self.epsilon,
             "center": self.center,
             "scale": self.scale,
-            "beta_initializer": initializers.serialize(self.beta_initializer),
-            "gamma_initializer": initializers.serialize(self.gamma_initializer),
-            "beta_regularizer": regularizers.serialize(self.beta_regularizer),
-            "gamma_regularizer": regularizers.serialize(self.gamma_regularizer),
+            **self._config_of("gamma", "beta"),
         }
 
 
@@ -112,6 +91,8 @@ class BatchNormalization(_Scaled):
     beta_initializer, gamma_initializer : str or Initializer
     moving_mean_initializer, moving_variance_initializer : str or Initializer
     beta_regularizer, gamma_regularizer : str or L1L2, optional
+    beta_constraint, gamma_constraint : str or Constraint, optional
+        What holds after each update.
     **kwargs
         As in `Layer`.
 
@@ -132,6 +113,7 @@ class BatchNormalization(_Scaled):
     """
 
     base_name = "batch_normalization"
+    untrained = ("moving_mean", "moving_variance")
 
     def __init__(
         self,
@@ -146,11 +128,13 @@ class BatchNormalization(_Scaled):
         moving_variance_initializer: AnyInitializer = "ones",
         beta_regularizer: AnyRegularizer = None,
         gamma_regularizer: AnyRegularizer = None,
+        beta_constraint: AnyConstraint = None,
+        gamma_constraint: AnyConstraint = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
             axis, epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer,
-            gamma_regularizer, **kwargs,
+            gamma_regularizer, beta_constraint, gamma_constraint, **kwargs,
         )  # fmt: skip
         self.momentum = checks.number("momentum", momentum, least=0, below=1)
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
@@ -160,23 +144,14 @@ class BatchNormalization(_Scaled):
 
     def variable_shapes(self, input_shape: Shape) -> dict[str, Shape]:
         """Return the shapes of gamma, beta and the moving statistics."""
-        moving = dict.fromkeys(("moving_mean", "moving_variance"), input_shape)
-        return {**super().variable_shapes(input_shape), **moving}
-
-    def create_variables(self, input_shape: Shape, dtype: str, seed: int, stream: int) -> None:
-        """Create gamma, beta and the moving statistics."""
-        super().create_variables(input_shape, dtype, seed, stream)
-        place = (input_shape, dtype, seed, stream, False)
-        self.moving_mean = self._create("moving_mean", self.moving_mean_initializer, *place)
-        self.moving_variance = self._create("moving_variance", self.moving_variance_initializer, *place)
+        return {**super().variable_shapes(input_shape), **dict.fromkeys(self.untrained, input_shape)}
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""
         return {
             **super().get_config(),
             "momentum": self.momentum,
-            "moving_mean_initializer": initializers.serialize(self.moving_mean_initializer),
-            "moving_variance_initializer": initializers.serialize(self.moving_variance_initializer),
+            **self._config_of(*self.untrained),
         }
 
 
@@ -195,6 +170,8 @@ class LayerNormalization(_Scaled):
         Whether there are beta and gamma.
     beta_initializer, gamma_initializer : str or Initializer
     beta_regularizer, gamma_regularizer : str or L1L2, optional
+    beta_constraint, gamma_constraint : str or Constraint, optional
+        What holds after each update.
     **kwargs
         As in `Layer`.
 
@@ -222,11 +199,13 @@ class LayerNormalization(_Scaled):
         gamma_initializer: AnyInitializer = "ones",
         beta_regularizer: AnyRegularizer = None,
         gamma_regularizer: AnyRegularizer = None,
+        beta_constraint: AnyConstraint = None,
+        gamma_constraint: AnyConstraint = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
             axis, epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer,
-            gamma_regularizer, **kwargs,
+            gamma_regularizer, beta_constraint, gamma_constraint, **kwargs,
         )  # fmt: skip
 
 
@@ -259,7 +238,7 @@ class RMSNormalization(_Scaled):
     base_name = "rms_normalization"
 
     def __init__(self, axis: int = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
-        super().__init__(axis, epsilon, False, True, "zeros", "ones", None, None, **kwargs)
+        super().__init__(axis, epsilon, False, True, "zeros", "ones", **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""

@@ -134,16 +134,7 @@ class DenseTranspose(Layer):
                 f"layer {self.name!r} is tied to {self.tied_to.name!r}, which must be built before it, with weights "
                 f"of dtype {dtype}; " + ("it has none." if kernel is None else f"its own are {kernel.dtype}.")
             )
-        if self.use_bias:
-            shape = self._shape_before()
-            self.bias = Variable(shape, dtype, f"{self.name}/bias", decays=False, constraint=self.bias_constraint)
-            self.bias.assign(self.bias_initializer(shape, dtype, seed=seed, stream=stream))
-            self.variables = [self.bias]
-
-    def penalties(self) -> list[tuple[Variable, L1L2]]:
-        """Return the bias with its penalty; that of W is the other layer's."""
-        pairs = [(self.bias, self.bias_regularizer)]
-        return [(v, r) for v, r in pairs if v is not None and r is not None and (r.l1 or r.l2)]
+        super().create_variables(input_shape, dtype, seed, stream)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""
@@ -152,7 +143,5 @@ class DenseTranspose(Layer):
             "tied_to": self.tied_to.name,
             "activation": activations.serialize(self.activation),
             "use_bias": self.use_bias,
-            "bias_initializer": initializers.serialize(self.bias_initializer),
-            "bias_regularizer": regularizers.serialize(self.bias_regularizer),
-            "bias_constraint": constraints.serialize(self.bias_constraint),
+            **self._config_of("bias"),
         }
