@@ -57,6 +57,45 @@ def test_noise_changes_training_on_the_inputs(name: str) -> None:
     assert once == again and len({plain, once, other}) == 3
 
 
+def network(eager: bool = False, dtype: str = "float64", seed: int = 1) -> dp.Sequential:
+    layers = [dp.layers.Dense(6, "tanh"), dp.layers.Dropout(0.5), dp.layers.Dense(2), GaussianNoise(0.1)]
+    model = dp.Sequential([dp.Input((5,)), *layers], seed=seed, dtype=dtype)
+    model.compile(dp.optimizers.SGD(0.1), "mse", run_eagerly=eager)
+    return model
+
+
+def test_a_call_in_training_draws_anew_and_the_same_in_both_executors(dtype: str) -> None:
+    model, again, reference = network(dtype=dtype), network(dtype=dtype), network(True, dtype)
+    drawn = [model(X, training=True) for _ in range(3)]
+    assert drawn[0].dtype == dtype and drawn[0].shape == (64, 2)
+    assert not any(np.array_equal(a, b) for a, b in [(drawn[0], drawn[1]), (drawn[1], drawn[2])])
+    for one in drawn:
+        np.testing.assert_array_equal(again(X, True), one)
+        np.testing.assert_allclose(reference(X, training=True), one, rtol=1e-5 if dtype == "float32" else 1e-12)
+    assert model(X[0], training=True).shape == (2,) and model(X[:0], training=True).shape == (0, 2)
+    assert reference(X[:0], training=True).shape == (0, 2)
+    np.testing.assert_array_equal(model(X), network(dtype=dtype).predict(X, verbose=0))
+
+
+def test_calls_in_training_average_to_the_prediction_and_leave_training_alone() -> None:
+    model, other = network(), network()
+    mean = np.mean([model(X, training=True) for _ in range(2000)], axis=0)
+    np.testing.assert_allclose(mean, model.predict(X, verbose=0), atol=0.1)
+    for m in (model, other):
+        m.fit(X, X[:, :2], epochs=2, verbose=0)
+    for a, b in zip(model.get_weights(), other.get_weights()):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_call_in_training_needs_no_compilation_and_takes_rows_of_any_shape() -> None:
+    model = dp.Sequential([dp.Input((2, 3)), dp.layers.Flatten(), dp.layers.Dropout(0.5)], seed=1)
+    assert set(np.unique(model(np.ones((40, 2, 3)), training=True))) == {0.0, 2.0}
+    x, y = dp.Input((2,)), dp.Input((3,))
+    model = dp.Model([x, y], [dp.layers.Dropout(0.5)(dp.layers.Concatenate()([x, y])), x], seed=1)
+    dropped, passed = model([np.ones((40, 2)), np.ones((40, 3))], training=True)
+    assert set(np.unique(dropped)) == {0.0, 2.0} and (passed == 1).all()
+
+
 @pytest.mark.parametrize("eager", [False, True])
 def test_gaussian_noise_is_standard_normal(eager: bool) -> None:
     z = outputs(GaussianNoise(1.0), np.zeros((20_000, 33), np.float32), eager).ravel().astype(np.float64)

@@ -40,6 +40,18 @@ def test_batch_norm_trains_with_the_batch_and_predicts_with_moving_statistics(ea
     np.testing.assert_allclose(layer.moving_mean.numpy(), mean, rtol=1e-12)  # as before
 
 
+@pytest.mark.parametrize("eager", [False, True])
+def test_a_call_in_training_takes_the_statistics_of_its_rows_and_moves_the_others(eager: bool) -> None:
+    layer = dp.layers.BatchNormalization(momentum=0.9)
+    model = dp.Sequential([dp.Input((3,)), layer], dtype="float64")
+    model.compile("sgd", "mse", run_eagerly=eager)
+    x = np.random.default_rng(0).normal(3, 2, size=(50, 3))
+    np.testing.assert_allclose(model(x, training=True), (x - x.mean(0)) / np.sqrt(x.var(0) + 1e-3), rtol=1e-9)
+    np.testing.assert_allclose(layer.moving_mean.numpy(), 0.1 * x.mean(0), rtol=1e-12)
+    layer.trainable = False
+    np.testing.assert_array_equal(model(x, training=True), model.predict(x, verbose=0))
+
+
 def test_a_frozen_batch_norm_uses_and_keeps_the_moving_statistics() -> None:
     layer = BatchNorm(center=False, scale=False)
     model = model_of(layer)

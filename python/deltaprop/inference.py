@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,16 +60,38 @@ def _outputs(model: Model, inputs: list[Array]) -> list[Array]:
     return [out.reshape(rows, *t.row_shape) for out, t in zip(outputs, model.outputs)]
 
 
-def call(model: Model, x: Any) -> Any:
+def _outputs_in_training(model: Model, inputs: list[Array]) -> list[Array]:
+    """Return outputs as a step of `fit` computes them, with random bits that are no step's of it."""
+    rows = len(inputs[0])
+    with model.gate:
+        plan, executor = model.lowered()
+        executor.prepare(rows, 0, rows, 2**63 + model.calls_in_training, model.seed, True, ())
+        model.calls_in_training += 1
+        if model._run_eagerly:  # it works on copies
+            executor.load_variables()
+        for buffer, array in zip(plan.inputs, inputs):
+            executor.write(buffer, array.reshape(rows, math.prod(array.shape[1:])))
+        threads = runtime.threads_for(executor.flops(False) * rows, single_call=True)
+        executor.step(*plan.range("forward", "forward"), threads)
+        if model._run_eagerly:
+            executor.store_variables()
+        return [executor.read(b).reshape(rows, *t.row_shape) for b, t in zip(plan.outputs, model.outputs)]
+
+
+def call(model: Model, x: Any, training: bool) -> Any:
     """Return outputs for rows, a single row or tensors; see `Trainer.call`."""
     if isinstance(x, Tensor) or (isinstance(x, (list, tuple)) and any(isinstance(t, Tensor) for t in x)):
+        if training:
+            raise ValueError("training=True is for numbers; the model of these tensors takes it when it is called.")
         return _applied(model, x)
     shapes = [t.row_shape for t in model.inputs]
     arrays = [array_of(entry, "x") for entry in per_entry(x, model.input_names, "x")]
     single = all(array.shape == shape for array, shape in zip(arrays, shapes))
     if single:
         arrays = [array[np.newaxis] for array in arrays]
-    outputs = _outputs(model, inputs_of(arrays[0] if len(arrays) == 1 else arrays, model.input_names, shapes, "x"))
+    inputs = inputs_of(arrays[0] if len(arrays) == 1 else arrays, model.input_names, shapes, "x")
+    compute = _outputs_in_training if training and len(inputs[0]) else _outputs
+    outputs = compute(model, inputs)
     if single:
         outputs = [output[0] for output in outputs]
     return outputs if len(outputs) > 1 else outputs[0]

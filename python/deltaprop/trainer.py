@@ -36,6 +36,7 @@ class Trainer(_core.Callable):
 
     def __init__(self) -> None:
         self.epochs_done = 0  # over all calls of fit: with the seed and the step, the whole random state
+        self.calls_in_training = 0  # of model(x, training=True), each with random bits of its own
         self.stop_training = False
         self.history: History | None = None
         self.optimizer: optimizers.Optimizer | None = None
@@ -300,11 +301,11 @@ class Trainer(_core.Callable):
         x : array_like of shape (n_samples, *input_shape) or input_shape, or Tensor
             A single row gives a single output row. For several inputs a list, or a dict by name.
         training : bool
-            Only False: dropout is off.
+            Whether layers work as in `fit`: dropout and noise are drawn anew for each call, and
+            BatchNormalization takes the statistics of these rows, which its moving ones follow.
+            Predictions under dropout tell how sure a model is (Gal and Ghahramani 2016).
         """
-        if training:
-            raise ValueError("model(x, training=True) is not supported; dropout is on in fit only.")
-        return inference.call(self._model, x)
+        return inference.call(self._model, x, training)
 
     def train_on_batch(
         self,

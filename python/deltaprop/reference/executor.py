@@ -68,7 +68,8 @@ class ReferenceExecutor(Forward, Loss, Backward, Update):
                 if array is None:
                     self.values[buffer] = np.ones(len(rows), self.dtype)
                 else:
-                    shape = (len(rows), -1) if self.plan.buffers[buffer].shape else (len(rows),)
+                    shape = self.plan.buffers[buffer].shape
+                    shape = (len(rows), math.prod(shape)) if shape else (len(rows),)
                     self.values[buffer] = np.asarray(array[rows]).reshape(shape).astype(self.dtype)
 
     def run(
