@@ -1,6 +1,8 @@
 // Reading rows out of the caller's arrays.
 #include "batches.h"
 
+#include <algorithm>
+
 #include "kernels/dispatch.h"
 
 namespace deltaprop {
@@ -27,14 +29,19 @@ bool rows_finite(const Source& source) {
 }  // namespace
 
 template <class T>
-void Source::read(std::int64_t i, T* to, size_t padded, const Kernels<T>& kernels) const {
-  const auto convert = kernels.convert[size(type)];
-  if (offsets.empty()) {
-    convert(row(i), to, width);
-  } else {
-    for (size_t j = 0; j < width; ++j) convert(row(i) + offsets[j], to + j, 1);
+void Source::read(const std::int64_t* order, size_t first, size_t count, T* y, size_t y_stride, size_t padded,
+                  const Kernels<T>& kernels) const {
+  SourceRows<T> rows{data, row_stride, order, y, count, width, y_stride, padded};
+  if (!order) rows.data = row(static_cast<std::int64_t>(first));
+  if (offsets.empty()) return kernels.read_rows[size(type)](rows);
+  const char* const start = rows.data;
+  rows.width = rows.padded = 1;
+  for (size_t j = 0; j < width; ++j) {
+    rows.data = start + offsets[j];
+    rows.y = y + j;
+    kernels.read_rows[size(type)](rows);
   }
-  for (size_t j = width; j < padded; ++j) to[j] = 0;
+  for (size_t r = 0; r < count; ++r) std::fill(y + r * y_stride + width, y + r * y_stride + padded, T{0});
 }
 
 template <class T>
@@ -48,8 +55,8 @@ bool Source::all_finite() const {
   return type != Scalar::float64 || rows_finite<double>(*this);
 }
 
-template void Source::read(std::int64_t, float*, size_t, const Kernels<float>&) const;
-template void Source::read(std::int64_t, double*, size_t, const Kernels<double>&) const;
+template void Source::read(const std::int64_t*, size_t, size_t, float*, size_t, size_t, const Kernels<float>&) const;
+template void Source::read(const std::int64_t*, size_t, size_t, double*, size_t, size_t, const Kernels<double>&) const;
 template bool Source::in_place<float>() const;
 template bool Source::in_place<double>() const;
 

@@ -1,5 +1,5 @@
-// The caller's arrays: any element type and strides, memory-mapped or not. Rows are converted one at a time as a batch
-// is filled, so the data set is never copied whole.
+// The caller's arrays: any element type and strides, memory-mapped or not. Rows are converted as a batch is filled, so
+// the data set is never copied whole.
 #pragma once
 
 #include <cstdint>
@@ -32,9 +32,11 @@ struct Source {
 
   const char* row(std::int64_t i) const { return data + i * row_stride; }
 
-  // Converts row i to (width) elements and zeroes the padding up to `padded`.
+  // Converts rows order[0], order[1], ..., or without an order the rows from `first` on, and zeroes the padding up to
+  // `padded` columns.
   template <class T>
-  void read(std::int64_t i, T* to, size_t padded, const Kernels<T>& kernels) const;
+  void read(const std::int64_t* order, size_t first, size_t count, T* y, size_t y_stride, size_t padded,
+            const Kernels<T>& kernels) const;
 
   // Asks for row i to be brought nearer.
   void prefetch(std::int64_t i) const {

@@ -22,12 +22,10 @@ constexpr auto kHookInterval = std::chrono::milliseconds(100);
 template <class T>
 void gather(Workspace<T>& work, int buffer, const Source& source, const std::int64_t* order, size_t start, size_t from,
             size_t to) {
-  Place<T>& place = work.place[static_cast<size_t>(buffer)];
+  const Place<T>& place = work.place[static_cast<size_t>(buffer)];
   const size_t padded = std::min(place.stride, stride_of<T>(source.width));
-  for (size_t r = from; r < to; ++r) {
-    const std::int64_t i = order ? order[start + r] : static_cast<std::int64_t>(start + r);
-    source.read(i, place.data + r * place.stride, padded, *work.kernels);
-  }
+  source.read(order ? order + start + from : nullptr, start + from, to - from, place.data + from * place.stride,
+              place.stride, padded, *work.kernels);
 }
 
 }  // namespace

@@ -11,50 +11,10 @@
 #include "normalization.inl"
 #include "optimizers.inl"
 #include "regularizers.inl"
+#include "rows.inl"
 #include "table.h"
 
 namespace {
-
-template <class T, class From>
-constexpr bool kSame = false;
-template <class T>
-constexpr bool kSame<T, T> = true;
-
-// NumPy's arrays need not be aligned to their elements.
-template <class T, class From>
-void convert(const void* from, T* to, size_t n) {
-  if constexpr (kSame<T, From>) {
-    __builtin_memcpy(to, from, n * sizeof(T));
-    return;
-  }
-  const unsigned char* at = static_cast<const unsigned char*>(from);
-  for (size_t i = 0; i < n; ++i) {
-    From x;
-    __builtin_memcpy(&x, at + i * sizeof x, sizeof x);
-    to[i] = static_cast<T>(x);
-  }
-}
-
-// The sum of x - x is zero exactly where every x is finite: no branch until the end.
-template <class T>
-bool all_finite(const T* x, size_t n) {
-  Vec<T> sum[4] = {};
-  size_t j = 0;
-  for (; j + 4 * kLanes<T> <= n; j += 4 * kLanes<T>)
-    for (size_t i = 0; i < 4; ++i) {
-      const Vec<T> v = load(x + j + i * kLanes<T>);
-      sum[i] = sum[i] + (v - v);
-    }
-  T total = 0;
-  for (; j < n; ++j) {
-    T last;
-    __builtin_memcpy(&last, x + j, sizeof last);
-    total += last - last;
-  }
-  const Vec<T> all = (sum[0] + sum[1]) + (sum[2] + sum[3]);
-  for (size_t i = 0; i < kLanes<T>; ++i) total += all[i];
-  return total == 0;
-}
 
 // The order is that of the enumerations in table.h.
 template <class T>
@@ -152,9 +112,9 @@ constexpr deltaprop::Kernels<T> table() {
       limit_column_norms<T>,
       limit_row_norms<T>,
       limit_norm<T>,
-      {convert<T, bool>, convert<T, std::int8_t>, convert<T, std::uint8_t>, convert<T, std::int16_t>,
-       convert<T, std::uint16_t>, convert<T, std::int32_t>, convert<T, std::uint32_t>, convert<T, std::int64_t>,
-       convert<T, std::uint64_t>, convert<T, float>, convert<T, double>},
+      {read_rows<T, bool>, read_rows<T, std::int8_t>, read_rows<T, std::uint8_t>, read_rows<T, std::int16_t>,
+       read_rows<T, std::uint16_t>, read_rows<T, std::int32_t>, read_rows<T, std::uint32_t>, read_rows<T, std::int64_t>,
+       read_rows<T, std::uint64_t>, read_rows<T, float>, read_rows<T, double>},
       all_finite<T>,
   };
 }

@@ -292,6 +292,17 @@ struct Standardize {
   bool invert;
 };
 
+// Rows of a caller's array, of any type: row r of y is row order[r] of it, or row r without an order. Columns from
+// `width` on become zero up to `padded`, which is whole units or, for no padding, the width.
+template <class T>
+struct SourceRows {
+  const char* data;
+  std::ptrdiff_t stride;  // in bytes
+  const std::int64_t* order;
+  T* y;
+  size_t rows, width, y_stride, padded;
+};
+
 // Spans are whole units long; matrices of rows have strides of whole units.
 template <class T>
 struct Kernels {
@@ -366,7 +377,7 @@ struct Kernels {
   void (*limit_row_norms)(T* w, size_t depth, const Panels&, size_t from, size_t to, const NormLimits<T>&);
   void (*limit_norm)(T* w, size_t depth, const Panels&, const NormLimits<T>&);
 
-  void (*convert[size(Scalar::count)])(const void* from, T* to, size_t n);
+  void (*read_rows[size(Scalar::count)])(const SourceRows<T>&);
   bool (*all_finite)(const T* x, size_t n);  // any n
 };
 

@@ -82,31 +82,45 @@ void test_variable(const Kernels<T>& k) {
 
 template <class T, class From>
 void test_source_of(const Kernels<T>& k, Scalar type, std::initializer_list<From> corners) {
-  // Rows of `corners`, backwards in memory and off their alignment.
-  const size_t n = corners.size(), rows = 3, distance = n * sizeof(From) + 3;
-  std::vector<char> memory(rows * distance + 1);
-  for (size_t r = 0; r < rows; ++r) std::memcpy(&memory[1 + r * distance], corners.begin(), n * sizeof(From));
-  Source source;
-  source.data = &memory[1 + (rows - 1) * distance];
-  source.type = type;
-  source.rows = rows;
-  source.width = n;
-  source.row_stride = -static_cast<std::ptrdiff_t>(distance);
+  constexpr size_t unit = check::unit<T>();
   const std::string what = name(k) + ": a source of scalar type " + std::to_string(size(type));
-  for (bool strided : {false, true}) {
-    if (strided)
-      for (size_t j = 0; j < n; ++j) source.offsets.push_back(static_cast<std::ptrdiff_t>((n - 1 - j) * sizeof(From)));
-    for (size_t r = 0; r < rows; ++r) {
-      std::vector<T> got(n + 5, T{7});
-      source.read(static_cast<std::int64_t>(r), got.data(), n + 4, k);
-      bool right = got[n + 4] == 7;
-      for (size_t j = 0; j < n; ++j) right &= got[j] == static_cast<T>(corners.begin()[strided ? n - 1 - j : j]);
-      for (size_t j = n; j < n + 4; ++j) right &= got[j] == 0;
-      check::that(right, what + (strided ? ", strided" : ""));
+  for (size_t n : {1, 3, 13, 16, 20, 37})
+    for (bool strided : {false, true}) {
+      // Rows of `corners` in turn, backwards in memory and off their alignment.
+      const size_t rows = 4, distance = n * sizeof(From) + 3;
+      const auto element = [&](size_t r, size_t j) { return corners.begin()[(r + j) % corners.size()]; };
+      std::vector<char> memory(rows * distance + 1);
+      for (size_t r = 0; r < rows; ++r)
+        for (size_t j = 0; j < n; ++j) {
+          const From x = element(r, strided ? n - 1 - j : j);
+          std::memcpy(&memory[1 + (rows - 1 - r) * distance + j * sizeof x], &x, sizeof x);
+        }
+      Source source;
+      source.data = &memory[1 + (rows - 1) * distance];
+      source.type = type;
+      source.rows = rows;
+      source.width = n;
+      source.row_stride = -static_cast<std::ptrdiff_t>(distance);
+      for (size_t j = 0; strided && j < n; ++j)
+        source.offsets.push_back(static_cast<std::ptrdiff_t>((n - 1 - j) * sizeof(From)));
+
+      const size_t padded = (n + unit - 1) / unit * unit, stride = padded + unit;
+      const std::int64_t order[] = {2, 0, 3};
+      for (bool ordered : {false, true}) {
+        std::vector<T> got(3 * stride, T{7});
+        source.read(ordered ? order : nullptr, 1, 3, got.data(), stride, padded, k);
+        bool right = true;
+        for (size_t r = 0; r < 3; ++r)
+          for (size_t j = 0; j < stride; ++j) {
+            const size_t row = ordered ? static_cast<size_t>(order[r]) : 1 + r;
+            right &= got[r * stride + j] == (j < n ? static_cast<T>(element(row, j)) : j < padded ? T{0} : T{7});
+          }
+        check::that(right, what + ", " + std::to_string(n) + " wide" + (strided ? ", strided" : "") +
+                               (ordered ? ", in an order" : ""));
+      }
+      check::that(source.all_finite(), what + " is finite");
+      check::that(!source.in_place<T>(), what + " cannot be read in place");
     }
-    check::that(source.all_finite(), what + " is finite");
-    check::that(!source.in_place<T>(), what + " cannot be read in place");
-  }
   check::that(bytes(type) == sizeof(From), what + ": its size");
 }
 
