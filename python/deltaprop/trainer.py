@@ -165,7 +165,8 @@ class Trainer(_core.Callable):
 
     def bind(self, inputs: list[Any], targets: list[Any], weights: list[Any]) -> Any:
         """Return checked arrays as the executor takes them; inputs that are missing are tangents."""
-        inputs = inputs + [None] * (len(self.plan.inputs) - len(inputs))
+        if self.regularizers:
+            inputs = inputs + [None] * (len(self.plan.inputs) - len(inputs))
         if self._run_eagerly:
             from .reference import Data
 

@@ -142,12 +142,9 @@ class Optimizer:
 
     def decay_of(self, variable: Variable) -> float:
         """Return the weight decay that applies to a variable."""
-        excluded = (
-            not variable.decays
-            or variable in self._undecayed
-            or any(name.search(variable.name) for name in self._undecayed_names)
-        )
-        return 0.0 if excluded else self.weight_decay or 0.0
+        if not self.weight_decay or not variable.decays or variable in self._undecayed:
+            return 0.0
+        return 0.0 if any(name.search(variable.name) for name in self._undecayed_names) else self.weight_decay
 
     def initial_slot(self, slot: str) -> float:
         """Return what a slot is filled with before the first update."""
