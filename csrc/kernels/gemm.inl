@@ -127,23 +127,26 @@ __attribute__((noinline, flatten)) void repeat(const Tile& tile, size_t at, size
   for (; tiles > 0; --tiles, at += R) local.template run<R, V>(p, at);
 }
 
-template <size_t V, size_t R, class Tile>
+template <size_t V, size_t R, size_t kFewest, class Tile>
 inline void repeat_rows(const Tile& tile, size_t at, size_t rows, size_t tiles) {
-  if constexpr (R > 1) {
-    if (rows < R) return repeat_rows<V, R - 1>(tile, at, rows, tiles);
+  if constexpr (R > kFewest) {
+    if (rows < R) return repeat_rows<V, R - 1, kFewest>(tile, at, rows, tiles);
   }
   repeat<R, V>(tile, at, tiles);
 }
 
-// n rows of a panel of that width, spread evenly over tiles of at most R: 6, 6, 5, 5 and never 6, 6, 6, 4.
-template <class T, size_t V = kPanelVectors, size_t R = kTileRows, class Tile>
+// n rows are spread evenly over tiles of at most R: 6, 6, 5, 5 and never 6, 6, 6, 4.
+inline size_t lowest_tile(size_t n, size_t R) { return n / ((n + R - 1) / R); }
+
+// n rows of a panel of that width, none of whose tiles is lower than kFewest.
+template <class T, size_t V = kPanelVectors, size_t R = kTileRows, size_t kFewest = 1, class Tile>
 inline void run_tiles(const Tile& tile, size_t width, size_t n) {
   if constexpr (V > kUnitVectors) {
-    if (width < V * kLanes<T>) return run_tiles<T, V - kUnitVectors, R>(tile, width, n);
+    if (width < V * kLanes<T>) return run_tiles<T, V - kUnitVectors, R, kFewest>(tile, width, n);
   }
-  const size_t tiles = (n + R - 1) / R, fewest = n / tiles, larger = n % tiles;
-  if (larger > 0) repeat_rows<V, R>(tile, 0, fewest + 1, larger);
-  repeat_rows<V, R>(tile, larger * (fewest + 1), fewest, tiles - larger);
+  const size_t tiles = (n + R - 1) / R, fewest = lowest_tile(n, R), larger = n - fewest * tiles;
+  if (larger > 0) repeat_rows<V, R, kFewest>(tile, 0, fewest + 1, larger);
+  repeat_rows<V, R, kFewest>(tile, larger * (fewest + 1), fewest, tiles - larger);
 }
 
 template <class T>

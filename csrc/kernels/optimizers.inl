@@ -273,16 +273,9 @@ struct UpdateTile {
   void run(const OuterProduct<T>& p, size_t k) const {
     constexpr size_t width = V * kLanes<T>;
     T* const g = p.g + (waiting.odd ? 0 : kTileRows * width);
-    if constexpr (R + 1 < kTileRows) {  // the few small tiles are not worth their code
-      OuterProduct<T> small = p;
-      small.x += k;
-      small.g = g;
-      repeat<R, V>(OuterProductTile<T>{small}, 0, 1);
-    } else {
-      OuterProductTile<T>{p}.template form<R, V>(p, k, g, width, [&] {
-        if (waiting.at < waiting.end) advance();
-      });
-    }
+    OuterProductTile<T>{p}.template form<R, V>(p, k, g, width, [&] {
+      if (waiting.at < waiting.end) advance();
+    });
     finish();
     waiting = {g, k * width, (k + R) * width, !waiting.odd};
   }
@@ -300,10 +293,22 @@ struct UpdateTile {
 
 template <class T, template <class> class Rule>
 void outer_product_update(const OuterProduct<T>& p, const UpdateSpan<T>& u) {
-  Waiting<T> waiting;
-  const UpdateTile<T, Rule> tile{p, Step<T, Rule>(u), waiting};
-  run_tiles<T>(tile, p.width, p.depth);
-  tile.finish();
+  const Step<T, Rule> step(u);
+  constexpr size_t kFewest = kTileRows - 1, kScratchRows = 2 * kTileRows;
+  if (lowest_tile(p.depth, kTileRows) >= kFewest) {
+    Waiting<T> waiting;
+    const UpdateTile<T, Rule> tile{p, step, waiting};
+    run_tiles<T, kPanelVectors, kTileRows, kFewest>(tile, p.width, p.depth);
+    tile.finish();
+    return;
+  }
+  // Lower tiles occur among few rows only, and are not worth their code.
+  OuterProduct<T> part = p;
+  for (size_t k = 0; k < p.depth; k += kScratchRows, part.x += kScratchRows) {
+    part.depth = p.depth - k < kScratchRows ? p.depth - k : kScratchRows;
+    run_tiles<T>(OuterProductTile<T>{part}, p.width, part.depth);
+    for (size_t j = 0; j < part.depth * p.width; j += kLanes<T>) step(k * p.width + j, load(p.g + j));
+  }
 }
 
 template <class T>
