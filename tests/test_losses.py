@@ -122,6 +122,15 @@ def test_a_loss_alone_is_what_a_model_reports(name: str, weight: Any) -> None:
     assert L.get(name)(y.tolist(), p, sample_weight=weight) == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("name", [name for name, cls in L.LOSSES.items() if "from_logits" in cls.arguments])
+def test_a_loss_alone_is_as_exact_on_far_logits_as_in_a_model(name: str) -> None:
+    loss, p = type(L.get(name))(from_logits=True), 100 * X
+    y = IDS if loss.sparse else ONE_HOT
+    expected = identity(3, loss).evaluate(p, y, verbose=0)
+    assert expected > 17 * 0.75 * 0.25  # beyond -ln(1e-7), where probabilities are clipped, in every loss's scale
+    assert loss(y, p) == pytest.approx(expected, rel=1e-12)
+
+
 def test_a_loss_alone_applies_its_link_and_takes_vectors() -> None:
     for loss, y, p in ((L.BinaryCrossentropy, BITS, S), (L.CategoricalCrossentropy, ONE_HOT, P)):
         assert loss(from_logits=True)(y, X) == pytest.approx(loss()(y, p), rel=1e-9)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy.typing as npt
 
 from . import _core, runtime
-from .data import array_of, check_length, finite_rows, fold_weights, targets_of
+from .data import array_of, finite_rows, fold_weights, targets_of
+from .fuse import fuse
 from .graph import Graph
 from .layers import Input
 from .losses import Loss
@@ -52,7 +53,7 @@ def _measured(term: Term, y: Array, p: Array, sample_weight: Any) -> tuple[Plan,
     targets = targets_of(y, n, shape, term, "y_true")
     weights = fold_weights(targets, term, shape, sample_weight, None)
     x = Input(shape)
-    plan = lower(Graph([x], [x]), [term])
+    plan = fuse(lower(Graph([x], [x]), [term]))
     executor = runtime.native_executor(plan, [None] * len(plan.buffers), "float64", _core.Gate())
     executor.run(_core.Data([rows], [targets], [weights]), None, n, n, 0, 1, None, 0, 0, False, 1, None)
     return plan, executor
