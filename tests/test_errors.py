@@ -122,8 +122,8 @@ CASES = [
     case(fit([], []), r"received shape \(0,\)", r"\(n_samples, 4\)", id="fit: empty lists"),
     # ---- y
     case(fit(y=None), r"y is missing.*received None", r"one entry per row", id="fit: no y"),
-    case(fit(y=IDS[:7]), r"x has 12, y has 7", r"one entry per row", id="fit: lengths differ"),
-    case(evaluate(y=IDS[:7]), r"x has 12, y has 7", r"one entry per row", id="evaluate: lengths differ"),
+    case(fit(y=IDS[:7]), r"there are 12 rows, and y has 7", r"one entry per row", id="fit: lengths differ"),
+    case(evaluate(y=IDS[:7]), r"there are 12 rows, and y has 7", r"one entry per row", id="evaluate: lengths differ"),
     case(fit(y=IDS + 1), r"received ids from 1 to 3", r"from 0 to 2 \(3 outputs\)", id="fit: label too large"),
     case(fit(y=IDS - 1), r"received ids from -1 to 1", r"from 0 to 2", id="fit: label negative"),
     case(fit(y=(IDS - 1).astype(np.int8)), r"received ids from -1 to 1", r"from 0 to 2",
@@ -144,7 +144,7 @@ CASES = [
     case(fit(y=with_value(BITS, INF)), r"y contains NaN or infinity", r"[Dd]rop", of=regression,
          id="fit: infinity in y"),
     # ---- weights
-    case(fit(sample_weight=np.ones(7)), r"x has 12, sample_weight has 7", r"one entry per row",
+    case(fit(sample_weight=np.ones(7)), r"there are 12 rows, and sample_weight has 7", r"one entry per row",
          id="fit: too few sample weights"),
     case(fit(sample_weight=np.ones((12, 2))), r"received \(12, 2\)", r"\(n_samples,\)", id="fit: two weights a row"),
     case(fit(sample_weight=with_value(np.ones(12), -2)), r"received -2", r"must not be negative",
@@ -256,6 +256,33 @@ def test_bad_input_is_explained_and_changes_nothing(of, action, error, received,
     assert (model.optimizer, model.loss, model.metrics_names) == compiled
     if of in TARGETS:
         model.fit(X, TARGETS[of], verbose=0)
+
+
+class OwnLayer(dp.layers.Layer):
+    pass
+
+
+class OwnDense(dp.layers.Dense):
+    def call(self, x):
+        return x
+
+
+class OwnLoss(dp.losses.Loss):
+    pass
+
+
+class OwnMetric(dp.metrics.Metric):
+    pass
+
+
+def ending_in(layer):
+    return dp.Sequential([dp.Input((4,)), layer])
+
+
+def measured(*metrics):
+    model = network(1, "linear", compiled=False)
+    model.compile("adam", "mse", metrics=metrics)
+    return model.evaluate(X, BITS, verbose=0)
 
 
 # Constructors and functions: what is called, what the message says of what was received, and of what would do.
@@ -398,6 +425,32 @@ CALLS = {
     "index of a layer": (lambda: network().get_layer(index="a"), "received 'a'", "index must be an integer"),
     "line_length": (lambda: network().summary(line_length=-5), "received -5", "line_length must be an integer"),
     "num_classes": (lambda: dp.utils.to_categorical([0], 1.5), "received 1.5", "num_classes must be an integer"),
+    "loss of classes on one output": (
+        lambda: network(1, loss="categorical_crossentropy").fit(X, BITS, verbose=0),
+        "loss 'categorical_crossentropy' needs an output for each class, received rows of a single output",
+        "'binary_crossentropy' would do",
+    ),
+    "loss of class ids on one output": (
+        lambda: network(1).train_on_batch(X, 0 * IDS), "received rows of a single output", "an output for each class",
+    ),
+    "metric of classes on one output": (
+        lambda: measured("mae", "top_k_categorical_accuracy"),
+        "metric 'top_k_categorical_accuracy' needs an output for each class", "'accuracy' would do",
+    ),
+    "loss of classes as a metric of one output": (
+        lambda: measured(dp.losses.CategoricalHinge()), "metric 'categorical_hinge'", "'accuracy' would do",
+    ),
+    "metric of classes alone, on one output": (
+        lambda: dp.metrics.CategoricalAccuracy()([0, 1], [0.2, 0.8]), "a single output", "an output for each class",
+    ),
+    "layer of one's own": (
+        lambda: ending_in(OwnLayer()).predict(X, verbose=0), "class OwnLayer", "Activation((value, derivative))",
+    ),
+    "layer with a call of its own": (
+        lambda: ending_in(OwnDense(2)).predict(X, verbose=0), "class OwnDense", "Activation((value, derivative))",
+    ),
+    "loss of one's own": (lambda: OwnLoss("own")(BITS, BITS), "class OwnLoss", "a function"),
+    "metric of one's own": (lambda: measured(OwnMetric("own")), "class OwnMetric", "a function"),
     "to_categorical, negative": (lambda: dp.utils.to_categorical([0, -1]), "received -1", "not be negative"),
     "to_categorical, too large": (lambda: dp.utils.to_categorical([0, 3], 3), "class id 3", "from 0 to 2"),
     "to_categorical, fraction": (lambda: dp.utils.to_categorical([0.5]), "array of float64", "integers"),

@@ -141,7 +141,7 @@ def test_a_loss_alone_applies_its_link_and_takes_vectors() -> None:
 @pytest.mark.parametrize(
     ("loss", "y", "p", "weight", "message"),
     [
-        ("mse", Y[:5], X, None, "y_true must have one entry per row of y_pred: y_pred has 40, y_true has 5"),
+        ("mse", Y[:5], X, None, "y_true must have one entry per row: there are 40 rows, and y_true has 5"),
         ("mse", Y[:, :2], X, None, r"y_true must have shape \(n_samples, 3\).*received \(40, 2\)"),
         ("mse", Y, X * np.inf, None, "y_pred contains NaN or infinity"),
         ("mse", [], [], None, "y_pred has no rows"),
@@ -150,7 +150,9 @@ def test_a_loss_alone_applies_its_link_and_takes_vectors() -> None:
         ("mse", Y, X, -np.ones(N), "sample_weight must not be negative"),
         ("bce", Y, X, None, "y_true must hold probabilities"),
         ("sparse_categorical_crossentropy", IDS + 1, X, None, "y_true must hold class ids from 0 to 2"),
-        ("categorical_crossentropy", [0, 1, 0], [0.1, 0.8, 0.1], None, r"y_pred .*n_classes.*received \(3,\)"),
+        ("mse", Y, X, [1.0], "sample_weight must have one entry per row: there are 40 rows"),
+        ("categorical_crossentropy", [0, 1, 0], [0.1, 0.8, 0.1], None, "needs an output for each class"),
+        ("sparse_categorical_crossentropy", [0, 0], [0.1, 0.8], None, "needs an output for each class"),
     ],
 )
 def test_data_that_do_not_fit_a_loss_alone_are_refused(loss: str, y: Any, p: Any, weight: Any, message: str) -> None:

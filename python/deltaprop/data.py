@@ -103,10 +103,10 @@ def inputs_of(x: Any, names: Sequence[str], shapes: Sequence[Shape], what: str) 
     return rows
 
 
-def check_length(array: Array, n: int, what: str, of: str = "x") -> None:
+def check_length(array: Array, n: int, what: str) -> None:
     """Raise unless there is one entry per row."""
     if len(array) != n:
-        raise ValueError(f"{what} must have one entry per row of {of}: {of} has {n}, {what} has {len(array)}.")
+        raise ValueError(f"{what} must have one entry per row: there are {n} rows, and {what} has {len(array)}.")
 
 
 def check_not_empty(array: Array, what: str) -> None:
@@ -180,9 +180,9 @@ def targets_of(y: Any, n: int, output_shape: Shape, term: Term, what: str = "y")
     array = array_of(y, what)
     check_length(array, n, what)
     check_finite(array, what)
+    shape = term.target_shape(output_shape)
     if term.sparse:
         return _class_ids(array, output_shape[-1], what)
-    shape = term.target_shape(output_shape)
     if array.ndim == 1 and shape == (1,):
         array = array[:, np.newaxis]
     if array.shape[1:] != shape:

@@ -70,7 +70,21 @@ class Term:
         return self.loss.name if self.loss is not None else "none"
 
     def target_shape(self, output_shape: Shape) -> Shape:
-        """Return the shape of one target, without the rows."""
+        """Return the shape of one target, without the rows.
+
+        Raises
+        ------
+        ValueError
+            If a loss or a metric for classes stands on a single output, where it would always be content.
+        """
+        if math.prod(output_shape) == 1:
+            for measure in (self.loss, *(metric for metric, _ in self.metrics)):
+                if measure is not None and (measure.sparse or measure.one_hot):
+                    kind, other = ("loss", "binary_crossentropy") if measure is self.loss else ("metric", "accuracy")
+                    raise ValueError(
+                        f"{kind} {measure.name!r} needs an output for each class, received rows of a single output, "
+                        f"for which {other!r} would do."
+                    )
         if self.loss is not None:
             return self.loss.target_shape(output_shape)
         return self.resolved(output_shape)[0][0].target_shape(output_shape, self.sparse)

@@ -26,8 +26,6 @@ Array = npt.NDArray[Any]
 def mean_of_loss(loss: Loss, y_true: Any, y_pred: Any, sample_weight: Any) -> float:
     """Return the mean over rows; see `Loss.__call__`."""
     y, p = array_of(y_true, "y_true"), array_of(y_pred, "y_pred")
-    if loss.one_hot and p.ndim == 1:
-        raise ValueError(f"y_pred must have shape (n_samples, n_classes) for loss {loss.name!r}, received {p.shape}.")
     plan, executor = _measured(Term("y_pred", loss, 1.0, []), y, p, sample_weight)
     total, rows = executor.sums(plan.objective[0])
     return float(total / rows)
@@ -49,7 +47,6 @@ def _measured(term: Term, y: Array, p: Array, sample_weight: Any) -> tuple[Plan,
     shape = p.shape[1:] or (1,)
     rows = finite_rows(p, shape, "y_pred")
     n = len(rows)
-    check_length(y, n, "y_true", "y_pred")
     targets = targets_of(y, n, shape, term, "y_true")
     weights = fold_weights(targets, term, shape, sample_weight, None)
     x = Input(shape)

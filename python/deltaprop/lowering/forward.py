@@ -218,5 +218,10 @@ _LOWERINGS: dict[type[Layer], Callable[[Builder, Any, Any], int]] = {
 
 def lower_layer(builder: Builder, layer: Layer, inputs: tuple[int, ...]) -> int:
     """Add a layer's operations and return the buffer of its output."""
-    lowering = next(_LOWERINGS[cls] for cls in type(layer).__mro__ if cls in _LOWERINGS)
+    lowering = next((_LOWERINGS[cls] for cls in type(layer).__mro__ if cls in _LOWERINGS), None)
+    if lowering is None or hasattr(layer, "call"):
+        raise ValueError(
+            f"layer {layer.name!r} is of class {type(layer).__name__}, and layers have no arithmetic of their own; a "
+            f"function with its derivative goes to dp.layers.Activation((value, derivative))."
+        )
     return lowering(builder, layer, inputs if layer.merges else inputs[0])

@@ -32,6 +32,11 @@ def _lower_measure(
     elif isinstance(measure, FunctionMetric):
         builder.call("loss", host.metric(measure.call), (prediction, target), outputs)
     else:
+        if not measure.function:
+            raise ValueError(
+                f"{measure.name!r} is of class {type(measure).__name__}, and losses and metrics have no arithmetic of "
+                f"their own; one of yours is a function, see Model.compile."
+            )
         scale = weight if delta != ABSENT else ABSENT
         constants = measure.constants(math.prod(plan.buffers[prediction].shape))
         builder.emit(

@@ -45,6 +45,7 @@ class CategoricalAccuracy(Metric):
     __slots__ = ()
     function = default_name = "categorical_accuracy"
     sparse = False
+    one_hot = True
 
 
 class SparseCategoricalAccuracy(Metric):
@@ -85,6 +86,7 @@ class TopKCategoricalAccuracy(Metric):
     function = default_name = "top_k_categorical_accuracy"
     arguments = ("k",)
     sparse = False
+    one_hot = True
 
     def __init__(self, k: int = 5, name: str | None = None) -> None:
         super().__init__(name)
@@ -101,3 +103,4 @@ class SparseTopKCategoricalAccuracy(TopKCategoricalAccuracy):
     __slots__ = ()
     function = default_name = "sparse_top_k_categorical_accuracy"
     sparse = True
+    one_hot = False

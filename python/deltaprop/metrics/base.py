@@ -48,6 +48,7 @@ class Metric:
     default_name = ""
     arguments: tuple[str, ...] = ()  # of the constructor, beside the name
     sparse: bool | None = None  # whether targets are class ids; None: as the loss has it
+    one_hot = False  # targets are one-hot rows
     link = ""  # the activation that turns logits into what the metric takes
     from_logits = False  # whether the metric applies the link
 
@@ -138,12 +139,12 @@ class Metric:
 class LossMetric(Metric):
     """Any loss, measured."""
 
-    __slots__ = ("_loss", "from_logits", "function", "link", "sparse")
+    __slots__ = ("_loss", "from_logits", "function", "link", "one_hot", "sparse")
 
     def __init__(self, loss: losses.Loss, name: str | None = None) -> None:
         super().__init__(name or loss.name)
         self._loss = loss
-        self.function, self.sparse = loss.function, loss.sparse
+        self.function, self.sparse, self.one_hot = loss.function, loss.sparse, loss.one_hot
         self.link, self.from_logits = loss.link, loss.from_logits
 
     def constants(self, n_outputs: int) -> tuple[float, ...]:
