@@ -59,17 +59,17 @@ def test_negative_weights_become_zero(bias: bool) -> None:
     assert np.array_equal(kept, np.maximum(w, 0)) and (w < 0).any()
 
 
-SCALED: dict[str, Any] = {
-    "gamma": dp.layers.BatchNormalization,
-    "beta": dp.layers.LayerNormalization,
-    "alpha": lambda **how: dp.layers.PReLU("ones", **how),
-}
-
-
-@pytest.mark.parametrize("name", SCALED)
-def test_scales_shifts_and_slopes_are_constrained_and_penalised(name: str, tmp_path: Any) -> None:
+@pytest.mark.parametrize(
+    "cls, name",
+    [
+        (dp.layers.BatchNormalization, "gamma"), (dp.layers.LayerNormalization, "beta"),
+        (dp.layers.RMSNormalization, "gamma"), (dp.layers.PReLU, "alpha"),
+    ],
+)  # fmt: skip
+def test_scales_shifts_and_slopes_are_constrained_and_penalised(cls: Any, name: str, tmp_path: Any) -> None:
     def made(**how: Any) -> dp.Sequential:
-        layers = [SCALED[name](**how), dp.layers.Dense(3)]
+        initial = {"alpha_initializer": "ones"} if name == "alpha" else {}
+        layers = [cls(**initial, **how), dp.layers.Dense(3)]
         model = dp.Sequential([dp.Input((5,)), *layers], dtype="float64", seed=2)
         model.compile(dp.optimizers.SGD(0.5), "mse")
         return model

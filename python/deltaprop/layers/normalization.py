@@ -27,9 +27,8 @@ class _Scaled(Layer):
 
     def __init__(
         self, axis: int, epsilon: float, center: bool, scale: bool, beta_initializer: AnyInitializer,
-        gamma_initializer: AnyInitializer, beta_regularizer: AnyRegularizer = None,
-        gamma_regularizer: AnyRegularizer = None, beta_constraint: AnyConstraint = None,
-        gamma_constraint: AnyConstraint = None, **kwargs: Any,
+        gamma_initializer: AnyInitializer, beta_regularizer: AnyRegularizer, gamma_regularizer: AnyRegularizer,
+        beta_constraint: AnyConstraint, gamma_constraint: AnyConstraint, **kwargs: Any,
     ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         self.axis = units_axis(axis)
@@ -220,6 +219,10 @@ class RMSNormalization(_Scaled):
         The units: rows are vectors.
     epsilon : float
         Above 0.
+    gamma_initializer : str or Initializer
+    gamma_regularizer : str or L1L2, optional
+    gamma_constraint : str or Constraint, optional
+        What holds after each update.
     **kwargs
         As in `Layer`.
 
@@ -237,12 +240,23 @@ class RMSNormalization(_Scaled):
 
     base_name = "rms_normalization"
 
-    def __init__(self, axis: int = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
-        super().__init__(axis, epsilon, False, True, "zeros", "ones", **kwargs)
+    def __init__(
+        self,
+        axis: int = -1,
+        epsilon: float = 1e-6,
+        gamma_initializer: AnyInitializer = "ones",
+        gamma_regularizer: AnyRegularizer = None,
+        gamma_constraint: AnyConstraint = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            axis, epsilon, False, True, "zeros", gamma_initializer, None, gamma_regularizer, None, gamma_constraint,
+            **kwargs,
+        )  # fmt: skip
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""
-        return {**Layer.get_config(self), "axis": self.axis, "epsilon": self.epsilon}
+        return {**Layer.get_config(self), "axis": self.axis, "epsilon": self.epsilon, **self._config_of("gamma")}
 
 
 class Normalization(Layer):
