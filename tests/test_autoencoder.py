@@ -172,7 +172,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no units": ({"units": []}, "at least one"),
     "units of zero": ({"units": [8, 0]}, "units must be an integer of at least 1, received 0"),
     "half a unit": ({"units": 2.5}, "units must be an integer of at least 1, received 2.5"),
-    "no input": ({"input_dim": 0}, "positive integers"),
+    "no input": ({"input_dim": 0}, "input_dim must be an integer of at least 1, received 0"),
     "one number for sparsity": ({"sparsity": 0.05}, r"a pair \(rho, beta\).*received 0.05"),
     "three numbers for sparsity": ({"sparsity": (1, 2, 3)}, r"a pair \(rho, beta\).*received \(1, 2, 3\)"),
     "rho of one": ({"sparsity": (1.0, 0.1)}, "rho must be a finite number above 0 and below 1"),
@@ -193,5 +193,29 @@ def test_data_of_another_width_are_refused(x: np.ndarray) -> None:
     for call in (auto.fit, auto.pretrain, auto.evaluate):
         with pytest.raises(ValueError, match="12"):
             call(x[:, :5], verbose=0)
-    with pytest.raises(ValueError, match=r"pretrain|epochs"):
-        auto.fit(x, pretrain=0, verbose=0)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"pretrain": 0}, "pretrain must be an integer of at least 1"), ({"epochs": 0}, "epochs"),
+        ({"validation_split": 1.0}, "validation_split"), ({"validation_data": [[1.0]]}, "validation x"),
+        ({"sample_weight": [1.0]}, "sample_weight"), ({"verbose": 3}, "verbose"),
+    ],
+)  # fmt: skip
+def test_nothing_is_pretrained_before_all_is_checked(
+    arguments: dict[str, Any], message: str, x: np.ndarray
+) -> None:
+    auto, untouched = made(), made()
+    with pytest.raises(ValueError, match=message):
+        auto.fit(x, **{"pretrain": 1, "verbose": 0, **arguments})
+    assert to_bytes(auto) == to_bytes(untouched)
+
+
+def test_every_restart_pretrains(x: np.ndarray) -> None:
+    auto, ended = made(), list[float]()
+    count = dp.callbacks.LambdaCallback(on_train_begin=lambda logs: ended.append(auto.evaluate(x, verbose=0)))
+    plain = auto.evaluate(x, verbose=0)
+    auto.compile(dp.optimizers.Adam(0.01))
+    auto.fit(x, pretrain=20, restarts=3, verbose=0, callbacks=count)
+    assert len(set(ended)) == 3 and max(ended) < plain

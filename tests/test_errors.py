@@ -61,6 +61,10 @@ def regression():
     return network(1, "linear", "mse")
 
 
+def batch_normalized():
+    return dp.Sequential([dp.Input((4,)), dp.layers.BatchNormalization()], seed=3)
+
+
 def uncompiled():
     return network(compiled=False)
 
@@ -91,6 +95,8 @@ CASES = [
     case(fit(X[:, :3]), r"received shape \(12, 3\)", r"must have shape \(n_samples, 4\)", id="fit: width"),
     case(evaluate(X[:, :3]), r"received shape \(12, 3\)", r"\(n_samples, 4\)", id="evaluate: width"),
     case(predict(X[:, :3]), r"received shape \(12, 3\)", r"\(n_samples, 4\)", id="predict: width"),
+    case(lambda m: m(with_value(X, NAN), training=True), r"x contains NaN or infinity, first in row 5", r"[Dd]rop",
+         of=batch_normalized, id="call in training: NaN in x"),
     case(lambda m: m(X[:, :3]), r"received shape \(12, 3\)", r"\(n_samples, 4\)", id="call: width"),
     case(lambda m: m.train_on_batch(X[:, :3], IDS), r"received shape \(12, 3\)", r"\(n_samples, 4\)",
          id="train_on_batch: width"),
@@ -172,9 +178,13 @@ CASES = [
     case(fit(initial_epoch=-1), r"received -1", r"at least 0", id="fit: initial_epoch=-1"),
     case(fit(validation_freq=0), r"received 0", r"at least 1", id="fit: validation_freq=0"),
     case(fit(validation_batch_size=0), r"received 0", r"at least 1", id="fit: validation_batch_size=0"),
-    case(fit(validation_split=1.0), r"received 1\.0", r"above 0 and below 1", id="fit: validation_split=1"),
-    case(fit(validation_split=-0.1), r"received -0\.1", r"above 0 and below 1", id="fit: validation_split=-0.1"),
-    case(fit(validation_split="0.1"), r"received '0\.1'", r"above 0 and below 1", id="fit: validation_split='0.1'"),
+    case(fit(validation_split=1.0), r"received 1\.0", r"of at least 0 and below 1", id="fit: validation_split=1"),
+    case(fit(validation_split=-0.1), r"received -0\.1", r"of at least 0 and below 1",
+         id="fit: validation_split=-0.1"),
+    case(fit(validation_split="0.1"), r"received '0\.1'", r"of at least 0 and below 1",
+         id="fit: validation_split='0.1'"),
+    case(fit(validation_split=2, validation_data=(X, IDS)), r"received 2", r"of at least 0 and below 1",
+         id="fit: validation_split that is not used"),
     case(fit(validation_split=0.99), r"leaves 0 to train", r"fraction", id="fit: validation_split leaves nothing"),
     case(fit(validation_data=X), r"received ndarray of length 12", r"\(x, y\)", id="fit: validation_data is x"),
     case(fit(validation_data=(X,)), r"of length 1", r"\(x, y\)", id="fit: validation_data without y"),
@@ -402,6 +412,7 @@ CALLS = {
     "name of a loss": (lambda: dp.losses.Huber(name=3), "received 3", "non-empty string"),
     "name of a metric": (lambda: dp.metrics.Recall(name=""), "received ''", "non-empty string"),
     "name of a model": (lambda: dp.Sequential(name=3), "received 3", "non-empty string"),
+    "name of a model, empty": (lambda: dp.Sequential(name=""), "received ''", "non-empty string"),
     "name of an optimizer": (lambda: dp.optimizers.SGD(name=3), "received 3", "non-empty string"),
     "AUC": (lambda: dp.metrics.AUC(2.5), "received 2.5", "num_thresholds must be an integer of at least 2"),
     "AUC, one threshold": (lambda: dp.metrics.AUC(thresholds=0.5), "received 0.5", "a list of at least one number"),

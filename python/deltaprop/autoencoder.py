@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import activations
+from . import activations, checks
 from .activations import Activation
+from .callbacks import LambdaCallback
 from .graph import Graph
 from .history import History
 from .initializers import Initializer
@@ -109,6 +110,7 @@ class Autoencoder(Model):
             raise ValueError(f"sparsity must be a pair (rho, beta) or a SparseKL, received {sparsity!r}.")
         if noise is not None and not isinstance(noise, Layer):
             noise = GaussianNoise(noise)
+        input_dim = checks.whole("input_dim", input_dim, least=1)
         x = Input((input_dim,))
         widths = [input_dim, *sizes]
         kernel: dict[str, Any] = {"kernel_initializer": kernel_initializer, "kernel_regularizer": kernel_regularizer}
@@ -164,8 +166,8 @@ class Autoencoder(Model):
         super().compile(optimizer, loss, loss_weights, *args, **kwargs)
 
     def fit(
-        self, x: Any = None, y: Any = None, batch_size: int | None = None, *args: Any, pretrain: int | None = None,
-        **kwargs: Any,
+        self, x: Any = None, y: Any = None, batch_size: int | None = None, epochs: int = 1,
+        verbose: int | str = "auto", callbacks: Any = None, *args: Any, pretrain: int | None = None, **kwargs: Any,
     ) -> History:  # fmt: skip
         """Train to give back x.
 
@@ -174,10 +176,10 @@ class Autoencoder(Model):
         x : array_like of shape (n_samples, input_dim)
         y : array_like of shape (n_samples, input_dim), optional
             By default x.
-        batch_size : int, optional
         pretrain : int, optional
-            Train each pair of layers so many epochs before, see `pretrain`; the rest is fine-tuning.
-        *args, **kwargs
+            Train each pair of layers so many epochs before, see `pretrain`; the rest is fine-tuning. Each
+            of `restarts` does so.
+        batch_size, epochs, verbose, callbacks, *args, **kwargs
             As in `Model.fit`; `validation_data` may be an array of rows to be given back, too.
 
         Returns
@@ -185,8 +187,10 @@ class Autoencoder(Model):
         History
         """
         if pretrain is not None:
-            self.pretrain(x, epochs=pretrain, batch_size=batch_size)
-        return super().fit(x, y, batch_size, *args, **kwargs)
+            n = checks.whole("pretrain", pretrain, least=1)
+            begin = LambdaCallback(on_train_begin=lambda logs: self.pretrain(x, n, batch_size))  # all is checked then
+            callbacks = [begin, [] if callbacks is None else callbacks]
+        return super().fit(x, y, batch_size, epochs, verbose, callbacks, *args, **kwargs)
 
     def pretrain(
         self, x: Any, epochs: int = 10, batch_size: int | None = None, verbose: int | str = 0, **kwargs: Any

@@ -296,7 +296,6 @@ def split_validation(n: int, fraction: float, targets: Sequence[Array], terms: S
 
     Warns if the split leaves a class without rows on one side: sorted data are split badly this way.
     """
-    fraction = checks.number("validation_split", fraction, above=0, below=1)
     split = int(np.floor(n * (1.0 - fraction)))
     if split == 0 or split == n:
         raise ValueError(

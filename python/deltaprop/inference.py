@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from . import checks, runtime
 from .callbacks import CallbackList
-from .data import array_of, check_ids, inputs_of
+from .data import array_of, check_finite, check_ids, inputs_of
 from .graph import Tensor
 from .objective import per_entry
 from .progress import Progress
@@ -62,6 +62,8 @@ def _outputs(model: Model, inputs: list[Array]) -> list[Array]:
 
 def _outputs_in_training(model: Model, inputs: list[Array]) -> list[Array]:
     """Return outputs as a step of `fit` computes them, with random bits that are no step's of it."""
+    for array in inputs:  # moving statistics follow them
+        check_finite(array, "x")
     rows = len(inputs[0])
     with model.gate:
         plan, executor = model.lowered()

@@ -77,7 +77,7 @@ class Model(Trainer):
         seed: int | None = None,
     ) -> None:
         graph = _entered(Graph(_tensors(inputs, "inputs"), _tensors(outputs, "outputs")))
-        self._describe(name or "model", dtype or _dtype_of(graph), seed)
+        self._describe("model" if name is None else name, dtype or _dtype_of(graph), seed)
         name_layers(graph.layers)
         for i, layer in enumerate(trainables(graph)):
             layer.build(graph.input_shape(layer), self.dtype, self.seed, 2 * i)

@@ -51,7 +51,7 @@ class Sequential(Model):
         dtype: str = "float32",
         seed: int | None = None,
     ) -> None:
-        self._describe(name or "sequential", dtype, seed)
+        self._describe("sequential" if name is None else name, dtype, seed)
         self._entries: list[Layer] = []  # the layers, an Input among them
         for layer in layers or []:
             self.add(layer)

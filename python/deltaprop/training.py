@@ -225,6 +225,7 @@ def fit(
     epochs = checks.whole("epochs", epochs, least=1)
     initial_epoch = checks.whole("initial_epoch", initial_epoch, least=0)
     validation_freq = checks.whole("validation_freq", validation_freq, least=1)
+    validation_split = checks.number("validation_split", validation_split, least=0, below=1)
     if validation_batch_size is not None:
         checks.whole("validation_batch_size", validation_batch_size, least=1)
     if restarts is not None:
@@ -237,8 +238,8 @@ def fit(
         )
         if not model.trainable_variables:
             raise ValueError("there is nothing to train: all variables are frozen.")
-        epoch = _Epoch(model, train, batch, shuffle)
         progress = Progress(verbose, epochs, train.n)
+        epoch = _Epoch(model, train, batch, shuffle)
         watchers.set_params({"verbose": progress.verbose, "epochs": epochs, "steps": epoch.steps})
 
         def once() -> History:
