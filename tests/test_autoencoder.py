@@ -212,6 +212,16 @@ def test_nothing_is_pretrained_before_all_is_checked(
     assert to_bytes(auto) == to_bytes(untouched)
 
 
+def test_the_first_pair_pretrains_with_the_loss_of_the_model(x: np.ndarray) -> None:
+    auto = made(units=(6, 4))
+    auto.compile("sgd", "mae", loss_weights=3.0)
+    outer, inner = (h.history["loss"][0] for h in auto.pretrain(2 * x, epochs=1, batch_size=len(x)))
+    alone = dp.Autoencoder(6, 12, seed=2)
+    alone.set_weights([v.numpy() for layer in (made(units=(6, 4)).layers[i] for i in (1, 4)) for v in layer.variables])
+    assert outer == pytest.approx(3 * np.abs(alone.reconstruct(2 * x) - 2 * x).mean(), rel=1e-5)
+    assert inner > 1  # binary cross-entropy, summed over 6 codes
+
+
 def test_every_restart_pretrains(x: np.ndarray) -> None:
     auto, ended = made(), list[float]()
     count = dp.callbacks.LambdaCallback(on_train_begin=lambda logs: ended.append(auto.evaluate(x, verbose=0)))

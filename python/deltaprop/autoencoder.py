@@ -199,7 +199,8 @@ class Autoencoder(Model):
 
         The pairs are autoencoders of their own, with the noise, and with weights that are those of the
         stack (Hinton and Salakhutdinov 2006; Vincent et al. 2010). The optimiser is that of `compile`,
-        and starts anew for each; the loss suits each pair's outputs, as the class's notes have it.
+        and starts anew for each. So is the loss of the first pair, which gives back x; that of the others,
+        which give back codes, suits their outputs, as the class's notes have it.
 
         Parameters
         ----------
@@ -217,9 +218,10 @@ class Autoencoder(Model):
         if self.optimizer is None:
             raise RuntimeError("call compile(optimizer=...) before pretrain.")
         codes, histories = x, []
-        for layer, back in zip(self._encoding, reversed(self._decoding)):
+        losses = [(self.terms[0].loss, self.terms[0].factor), *map(_default_loss, self._decoding[-2::-1])]
+        for layer, back, loss in zip(self._encoding, reversed(self._decoding), losses):
             pair = self._part([layer, back], f"{layer.name}_alone", noisy=True)
-            pair.compile(type(self.optimizer).from_config(self.optimizer.get_config()), *_default_loss(back))
+            pair.compile(type(self.optimizer).from_config(self.optimizer.get_config()), *loss)
             histories.append(pair.fit(codes, codes, batch_size=batch_size, epochs=epochs, verbose=verbose, **kwargs))
             codes = self._part([layer], f"{layer.name}_codes").predict(codes, verbose=0)
         return histories

@@ -1,4 +1,4 @@
-"""Losses and metrics without a model: what one without layers, whose outputs are given, would report in float64."""
+"""Losses and metrics without a model: what a model with these outputs would report, in float64."""
 
 from __future__ import annotations
 

@@ -303,7 +303,8 @@ class Trainer(_core.Callable):
             A single row gives a single output row. For several inputs a list, or a dict by name.
         training : bool
             Whether layers work as in `fit`: dropout and noise are drawn anew for each call, and
-            BatchNormalization takes the statistics of these rows, which its moving ones follow.
+            BatchNormalization takes the statistics of these rows, which its moving ones follow. NaN and
+            infinity are a ValueError then.
             Predictions under dropout tell how sure a model is (Gal and Ghahramani 2016).
         """
         return inference.call(self._model, x, training)
