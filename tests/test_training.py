@@ -54,6 +54,15 @@ def test_history_has_keras_keys_in_order():
     assert history.params["steps"] == 7
 
 
+def test_lists_of_one_are_for_the_one_output():
+    histories = []
+    for loss, loss_weights, metrics in (("mse", 0.5, ["mae"]), (["mse"], [0.5], [["mae"]])):
+        model = regression()
+        model.compile("adam", loss, loss_weights=loss_weights, metrics=metrics)
+        histories.append(fit(model).history)
+    assert histories[0] == histories[1]
+
+
 def test_history_is_the_models_too():
     model = regression()
     assert fit(model) is model.history

@@ -177,6 +177,10 @@ def terms_of(
     ValueError
         For a name that nobody knows, a list of another length, or if no output has a loss.
     """
+    if len(names) == 1:  # a list of one stands for the one, as in Keras
+        loss, loss_weights = (
+            one[0] if isinstance(one, (list, tuple)) and len(one) == 1 else one for one in (loss, loss_weights)
+        )
     chosen = per_entry(loss, names, "loss", broadcast=True)
     if all(one is None for one in chosen):
         raise ValueError("loss is missing; for example loss='mse' or loss='categorical_crossentropy'.")
