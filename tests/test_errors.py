@@ -285,6 +285,16 @@ class OwnMetric(dp.metrics.Metric):
     pass
 
 
+@pytest.mark.parametrize(
+    ("base", "hook"),
+    [(dp.losses.MeanSquaredError, "call"), (dp.losses.Loss, "call"), (dp.metrics.MeanAbsoluteError, "update_state"),
+     (dp.metrics.Metric, "result")],
+)  # fmt: skip
+def test_losses_and_metrics_with_an_arithmetic_of_their_own_are_refused(base, hook):
+    with pytest.raises(TypeError, match=rf"Own\.{hook} would .* is a function, see Model\.compile"):
+        type("Own", (base,), {hook: lambda self, y_true, y_pred: y_pred})
+
+
 def ending_in(layer):
     return dp.Sequential([dp.Input((4,)), layer])
 

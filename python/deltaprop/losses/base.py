@@ -41,6 +41,14 @@ class Loss:
     link = ""  # the activation that turns logits into what the loss takes
     from_logits = False  # whether the loss applies the link
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if callable(vars(cls).get("call")):
+            raise TypeError(
+                f"{cls.__name__}.call would never be called: losses have no arithmetic of their own; one of yours is a "
+                f"function, see Model.compile."
+            )
+
     def __init__(self, name: str | None = None) -> None:
         self.name = self.default_name or self.function if name is None else checks.name("a loss", name)
 

@@ -52,6 +52,14 @@ class Metric:
     link = ""  # the activation that turns logits into what the metric takes
     from_logits = False  # whether the metric applies the link
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for hook in {"update_state", "result"} & vars(cls).keys():
+            raise TypeError(
+                f"{cls.__name__}.{hook} would not be called by fit: metrics have no arithmetic of their own; one of "
+                f"yours is a function, see Model.compile."
+            )
+
     def __init__(self, name: str | None = None) -> None:
         self.name = self.default_name if name is None else checks.name("a metric", name)
         self._state: tuple[Metric, list[float]] | None = None  # what it resolved to, and the sums of its own updates
