@@ -81,7 +81,7 @@ def test_product(benchmark: Any, record: Callable[..., None], rows: int, kind: s
     clocks = [shape.seconds(kind) for shape in shapes]
     best = [math.inf] * len(shapes)
 
-    def one_round() -> None:
+    def one_round() -> None:  # of all shapes: a neighbour is busy for seconds, and would spoil every round of some
         for i, clock in enumerate(clocks):
             best[i] = min(best[i], *(next(clock) for _ in range(VISIT)))
 

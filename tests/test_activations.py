@@ -135,7 +135,7 @@ def test_an_activation_layer_as_an_argument() -> None:
 
 REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "a negative slope": (lambda: dp.layers.LeakyReLU(-0.1), "negative_slope must be .* of at least 0, received -0.1"),
-    "a slope that is no number": (lambda: dp.layers.LeakyReLU("x"), "of at least 0, received 'x'"),  # type: ignore[arg-type]
+    "a slope that is no number": (lambda: dp.layers.LeakyReLU("x"), "of at least 0, received 'x'"),
     "no alpha": (lambda: dp.layers.ELU(0.0), "alpha must be a finite number above 0, received 0.0"),
     "an infinite alpha": (lambda: dp.activations.celu.with_alpha(math.inf), "finite number above 0, received inf"),
     "a constant that is not there": (lambda: dp.activations.tanh.with_alpha(2), "tanh has no constant"),

@@ -119,7 +119,7 @@ class Progress:
             return
         self._drawn = now
         if self._bar is None:
-            from tqdm.auto import tqdm  # type: ignore[import-untyped, unused-ignore]
+            from tqdm.auto import tqdm
 
             self._bar = tqdm(total=self.samples, file=self._file, leave=False, dynamic_ncols=True,
                              bar_format=self._title(self._epoch) + " |{bar}|")
